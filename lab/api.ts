@@ -1,0 +1,153 @@
+/**
+ * What the command line (and any program) can ask of labs: the calls, and the values they answer
+ * with. Implementations: `manager.ts` (starting and finding labs) and `client.ts` (one running lab,
+ * over its control socket). The engine never prints; it emits `LabEvent`s.
+ */
+
+import type { ExecRequest, GuestPhase, GuestProcess } from "../kernel/guest/spec.ts";
+import type { FabricCounters, Impairment } from "../net/control/messages.ts";
+
+export type GuestState = GuestPhase | "paused" | "stopped" | "failed";
+
+/** One ordered pair and one address. `why` is a sentence for a pair that is not `ok`. */
+export interface ReachabilityResult {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly reachable: boolean;
+  readonly rttMs: number | null;
+  readonly expected: "reach" | "isolate" | null;
+  readonly ok: boolean;
+  readonly why: string | null;
+}
+
+export interface CheckResult {
+  readonly name: string;
+  readonly on: string;
+  readonly ok: boolean;
+  readonly points: number;
+  readonly of: number;
+  readonly output: string;
+  readonly exit: number | null;
+}
+
+/** The report of `up`, `test` and `verify`: its JSON is a contract; fields may be added. */
+export interface Report {
+  readonly lab: string;
+  readonly verdict: "pass" | "fail";
+  readonly guests: readonly {
+    readonly name: string;
+    readonly state: GuestState;
+    readonly pid: number | null;
+    readonly bootMs: number | null;
+    readonly kernel: string;
+    readonly interfaces: readonly {
+      readonly name: string;
+      readonly mac: string;
+      readonly addresses: readonly string[];
+    }[];
+  }[];
+  readonly reachability: readonly ReachabilityResult[];
+  readonly checks: readonly CheckResult[];
+  readonly score: { readonly points: number; readonly of: number };
+  readonly timing: {
+    readonly checkMs: number;
+    readonly bootMs: number;
+    readonly readyMs: number;
+    readonly verifyMs: number;
+    readonly totalMs: number;
+  };
+}
+
+/** What happens while a lab is made, used and ended; renderers draw these. */
+export type LabEvent =
+  | { readonly type: "step"; readonly step: string; readonly detail?: string }
+  /** Fetching or building something: `done` of `total` where known, in `unit`. */
+  | {
+      readonly type: "progress";
+      readonly what: string;
+      readonly done: number;
+      readonly total?: number;
+      readonly unit: "bytes" | "items";
+    }
+  | {
+      readonly type: "guest";
+      readonly guest: string;
+      readonly state: GuestState;
+      readonly ms?: number;
+    }
+  | {
+      readonly type: "reachability";
+      readonly probed: number;
+      readonly of: number;
+      readonly reached: number;
+    }
+  | { readonly type: "notice"; readonly message: string };
+
+export type OnLabEvent = (event: LabEvent) => void;
+
+export interface LabSummary {
+  readonly name: string;
+  readonly file: string;
+  /** crashed: its supervisor is gone and `clean` mends it; what was found is in `problem`. */
+  readonly state: "starting" | "running" | "stopping" | "crashed";
+  readonly pid: number | null;
+  readonly guests: number;
+  /** ISO 8601. */
+  readonly since: string;
+  readonly problem: string | null;
+}
+
+export interface GuestStatus {
+  readonly name: string;
+  readonly state: GuestState;
+  readonly pid: number | null;
+  readonly image: string;
+  readonly kernel: string;
+  readonly memoryBytes: number;
+  /** Resident (PSS) memory of all its host processes, bytes; null where it can't be read. */
+  readonly residentBytes: number | null;
+  /** CPU seconds of all its host processes since its start. */
+  readonly cpuSeconds: number | null;
+  readonly bootMs: number | null;
+  readonly interfaces: Report["guests"][number]["interfaces"];
+}
+
+export interface LabStatus {
+  readonly lab: string;
+  readonly file: string;
+  readonly since: string;
+  readonly supervisorPid: number;
+  readonly fabricPid: number;
+  readonly guests: readonly GuestStatus[];
+  readonly counters: FabricCounters;
+}
+
+export interface UpOptions {
+  readonly file: string;
+  readonly signal: AbortSignal;
+  readonly onEvent: OnLabEvent;
+  /** Date.now() at the start of the command, for `timing.totalMs`. */
+  readonly startedAt: number;
+}
+
+/** A running lab, reached over its control socket. Disposing closes the connection only. */
+export interface RunningLab extends AsyncDisposable {
+  readonly name: string;
+  status(): Promise<LabStatus>;
+  verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report>;
+  exec(guest: string, request: ExecRequest): GuestProcess;
+  /** The console's output from the start of the boot, going on while it is read if `follow`. */
+  console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess;
+  restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;
+  stop(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;
+  start(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;
+  pause(guests: readonly string[]): Promise<void>;
+  resume(guests: readonly string[]): Promise<void>;
+  setLink(
+    link: string,
+    change: { up?: boolean; impairments?: readonly [Impairment, Impairment] },
+  ): Promise<void>;
+  /** Ends the lab; resolves when no process, socket or file of it is left. */
+  down(onEvent: OnLabEvent): Promise<void>;
+}

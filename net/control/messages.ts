@@ -1,0 +1,138 @@
+/**
+ * What the supervisor and the fabric say to each other: one JSON object a line, over the unix
+ * socket that the fabric inherits as descriptor 3. Requests carry an `id`; each gets exactly one
+ * reply with it. Events come unasked. End of file ends the fabric.
+ *
+ * Names: a *NIC* is a guest's vhost-user device and is called `guest:ethN`; a switch by its name; a
+ * link by the topology's name for it. Every value that enters here was checked by the plan, and is
+ * checked again where a wrong one could harm the fabric.
+ */
+
+/** The impairments of one direction of a link. All absent: the direction costs nothing. */
+export interface Impairment {
+  readonly delayNs?: number;
+  readonly jitterNs?: number;
+  /** Fractions, 0 … 1. */
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly corrupt?: number;
+  readonly reorder?: number;
+  readonly rateBitsPerSec?: number;
+  /** What waits before frames are dropped; bytes or frames. */
+  readonly queue?: { readonly frames: number } | { readonly bytes: number };
+}
+
+/** Where a link ends. VLANs: `vlan` is the access or native VLAN, `trunk` those carried tagged. */
+export type LinkEnd =
+  | { readonly kind: "nic"; readonly nic: string }
+  | {
+      readonly kind: "switch";
+      readonly switch: string;
+      readonly vlan?: number;
+      readonly trunk?: readonly number[];
+    };
+
+export interface NicSpec {
+  /** `alice:eth0`. */
+  readonly nic: string;
+  /** The fabric listens here before it replies; the guest's kernel connects (and reconnects). */
+  readonly socketPath: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+export interface SwitchSpec {
+  readonly switch: string;
+  readonly hub: boolean;
+  readonly ageingMs: number;
+}
+
+export interface LinkSpec {
+  readonly link: string;
+  readonly ends: readonly [LinkEnd, LinkEnd];
+  readonly up: boolean;
+  /** [frames that leave the first end, frames that leave the second end]. */
+  readonly impairments: readonly [Impairment, Impairment];
+  /** Seed of the link's random stream. */
+  readonly seed: number;
+}
+
+export type FabricRequest =
+  | { readonly op: "add-nic"; readonly spec: NicSpec }
+  | { readonly op: "add-switch"; readonly spec: SwitchSpec }
+  | { readonly op: "add-link"; readonly spec: LinkSpec }
+  | { readonly op: "remove-nic"; readonly nic: string }
+  | { readonly op: "remove-switch"; readonly switch: string }
+  | { readonly op: "remove-link"; readonly link: string }
+  | {
+      readonly op: "set-link";
+      readonly link: string;
+      readonly impairments: LinkSpec["impairments"];
+    }
+  | { readonly op: "link-state"; readonly link: string; readonly up: boolean }
+  | { readonly op: "counters" };
+
+/** Why the fabric did not pass a frame on; counted where it happened. */
+export type DropReason =
+  | "link-down"
+  | "no-peer" // nothing connected at the other end
+  | "stalled" // the receiver has not taken frames for long
+  | "no-buffer" // the receiver's ring was full
+  | "too-long" // more than the receiver's buffers or the MTU allow
+  | "malformed" // shorter than an Ethernet header, or a bad virtio-net header
+  | "loss"
+  | "queue-full"
+  | "vlan"
+  | "reserved-group" // 802.1D group address at a switch
+  | "storm";
+
+/** One direction at one place: what passed and what did not. */
+export interface DirectionCounters {
+  readonly frames: number;
+  readonly bytes: number;
+  readonly drops: Partial<Record<DropReason, number>>;
+}
+
+export interface NicCounters {
+  readonly nic: string;
+  readonly connected: boolean;
+  /** From the guest, and to the guest. Wire frames: a GSO frame counts as its segments. */
+  readonly fromGuest: DirectionCounters;
+  readonly toGuest: DirectionCounters;
+  /** Ring errors that made the fabric disconnect the guest, since the start. */
+  readonly ringErrors: number;
+  readonly lastRingError: string | null;
+}
+
+export interface LinkCounters {
+  readonly link: string;
+  readonly up: boolean;
+  readonly directions: readonly [DirectionCounters, DirectionCounters];
+}
+
+export interface SwitchCounters {
+  readonly switch: string;
+  readonly flooded: number;
+  readonly addresses: readonly {
+    readonly mac: string;
+    readonly vlan: number;
+    readonly link: string;
+    readonly ageMs: number;
+  }[];
+}
+
+export interface FabricCounters {
+  readonly nics: readonly NicCounters[];
+  readonly links: readonly LinkCounters[];
+  readonly switches: readonly SwitchCounters[];
+}
+
+export type FabricReply =
+  | { readonly id: number; readonly ok: true; readonly counters?: FabricCounters }
+  | { readonly id: number; readonly ok: false; readonly message: string };
+
+export type FabricEvent =
+  | { readonly event: "ready" }
+  | { readonly event: "nic-connected"; readonly nic: string }
+  | { readonly event: "nic-disconnected"; readonly nic: string; readonly reason: string }
+  | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string };
