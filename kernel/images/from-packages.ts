@@ -1,0 +1,81 @@
+/**
+ * A root file system from Debian packages, without root: unpacked into a tree whose owners don't
+ * matter, finished with what maintainer scripts would have done, and packed as root's.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Builder } from "../cache/cache.ts";
+import { downloadPackages, haveApt } from "../packages/apt.ts";
+import { hostArchive, noApt } from "../packages/archives.ts";
+import { runOrFail } from "../packages/child.ts";
+import { packageInfoOf, unpackPackage } from "../packages/unpack.ts";
+import type { EnsureOptions } from "../progress.ts";
+import { ensureTool } from "../tools.ts";
+import { LEFT_OUT, type Recipe } from "./recipe.ts";
+import { finishTree, laySkeleton } from "./skeleton.ts";
+import { makeSquashfs } from "./squashfs.ts";
+
+/** Nobody reads these at a guest's prompt. */
+const NOT_UNPACKED = [
+  "./usr/share/bash-completion/*",
+  "./usr/share/bug/*",
+  "./usr/share/doc/*",
+  "./usr/share/doc-base/*",
+  "./usr/share/info/*",
+  "./usr/share/lintian/*",
+  "./usr/share/locale/*",
+  "./usr/share/man/*",
+  "./usr/share/menu/*",
+  "./usr/lib/*/gconv/*",
+  "./lib/systemd/*",
+  "./usr/lib/systemd/*",
+  "./etc/init.d/*",
+  "./etc/skel/*",
+];
+
+/** Writes the image to `file`; the packages it was made of, with versions. */
+export async function buildFromPackages(
+  recipe: Recipe,
+  file: string,
+  { scratch, lock }: Builder,
+  options: EnsureOptions,
+): Promise<string[]> {
+  if (!haveApt()) throw noApt(`the image ${recipe.reference} is not in the cache`);
+  const { signal, onProgress } = options;
+  const packing = ensureTool("mksquashfs", options);
+  packing.catch(() => {}); // asked for again where it is needed
+  const debs = join(scratch, "debs");
+  mkdirSync(debs);
+  const paths = await downloadPackages(
+    hostArchive(),
+    { packages: recipe.packages, into: debs, closure: { installed: LEFT_OUT } },
+    options,
+  );
+  const tree = join(scratch, "tree");
+  mkdirSync(tree);
+  laySkeleton(tree);
+  const what = `unpacking the image ${recipe.reference}`;
+  for (const [index, deb] of paths.entries()) {
+    onProgress?.({ what, done: index, total: paths.length, unit: "items" });
+    await unpackPackage(deb, tree, {
+      ...(signal === undefined ? {} : { signal }),
+      lockFd: lock.fd,
+      except: NOT_UNPACKED,
+    });
+  }
+  finishTree(tree, await appletsOf(join(tree, "usr/bin/busybox"), signal));
+  onProgress?.({ what: `packing the image ${recipe.reference}`, done: 0, unit: "items" });
+  await packing;
+  await makeSquashfs(tree, file, { ...options, lock });
+  return paths
+    .map(packageInfoOf)
+    .map(({ name, version }) => `${name} ${version}`)
+    .sort();
+}
+
+/** busybox is static, so that it runs here as it will there: `usr/bin/awk`, `sbin/route`, … */
+async function appletsOf(busybox: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const { stdout } = await runOrFail([busybox, "--list-full"], "asking busybox", { signal });
+  return stdout.split("\n").filter(Boolean);
+}

@@ -1,0 +1,34 @@
+/**
+ * One file from a tree: squashfs, with owners root and fixed times, so that the same tree gives the
+ * same bytes whoever makes it, without root. Why squashfs: docs/decisions/0302-image-format.md.
+ */
+
+import { availableParallelism } from "node:os";
+import type { Lock } from "../cache/lock.ts";
+import { runOrFail } from "../packages/child.ts";
+import type { EnsureOptions } from "../progress.ts";
+import { ensureTool } from "../tools.ts";
+
+export const COMPRESSION = ["-comp", "zstd", "-Xcompression-level", "15", "-b", "128K"] as const;
+
+export async function makeSquashfs(
+  tree: string,
+  file: string,
+  { lock, signal, onProgress }: EnsureOptions & { readonly lock: Lock },
+): Promise<void> {
+  const mksquashfs = await ensureTool("mksquashfs", { signal, onProgress });
+  await runOrFail(
+    [
+      mksquashfs,
+      tree,
+      file,
+      ...COMPRESSION,
+      ...["-all-root", "-no-xattrs", "-no-exports", "-noappend", "-no-progress", "-quiet"],
+      ...["-mkfs-time", "0", "-all-time", "0"],
+      ...["-processors", String(availableParallelism())],
+    ],
+    "making the image",
+    // mksquashfs refuses its own time options where this is set
+    { signal, lockFd: lock.fd, env: { ...process.env, SOURCE_DATE_EPOCH: undefined } },
+  );
+}

@@ -1,0 +1,69 @@
+/**
+ * The archives a fetch can turn to: the machine's own distribution, and other suites of Debian,
+ * from the same mirror and under Debian's own keys.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { LabError } from "../../base/errors.ts";
+import type { Archive } from "./apt.ts";
+import {
+  type Distribution,
+  debianMirror,
+  distributionSources,
+  parseOsRelease,
+  readSources,
+} from "./sources.ts";
+
+/** From the package debian-archive-keyring, which every Debian has (and Ubuntu packages). */
+const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+export function hostDistribution(): Distribution {
+  for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
+    try {
+      return parseOsRelease(readFileSync(path, "utf8"));
+    } catch {
+      // the next one
+    }
+  }
+  return { id: "unknown", family: [], codename: "" };
+}
+
+/** What this machine itself installs from. */
+export function hostArchive(): Archive {
+  const distribution = hostDistribution();
+  const sources = distributionSources(readSources(), distribution);
+  if (sources.length === 0) {
+    throw new LabError("NO_APT", "apt on this machine has no package sources", {
+      hint: "see sources.list(5)",
+    });
+  }
+  return { name: distribution.codename || distribution.id, sources };
+}
+
+/**
+ * A suite of Debian (`testing`), or undefined where no mirror of Debian is known: on Debian the
+ * machine's own; elsewhere the one that UML_LAB_DEBIAN_MIRROR names.
+ */
+export function debianArchive(suite: string, env = process.env): Archive | undefined {
+  const named = env.UML_LAB_DEBIAN_MIRROR;
+  const mirror = named
+    ? { uri: named, signedBy: undefined }
+    : debianMirror(readSources(), hostDistribution());
+  if (mirror === undefined) return undefined;
+  const signedBy = existsSync(DEBIAN_KEYRING) ? DEBIAN_KEYRING : mirror.signedBy;
+  return {
+    name: suite,
+    sources: [
+      { uris: [mirror.uri], suites: [suite], components: ["main"], signedBy, architectures: [] },
+    ],
+  };
+}
+
+/** NO_APT (status 3), with the ways out. */
+export function noApt(missing: string, kind: "NO_APT" | "NO_KERNEL" = "NO_APT"): LabError {
+  return new LabError(kind, `${missing}, and apt-get and dpkg-deb are not on this machine`, {
+    hint:
+      "run on Debian or Ubuntu, or start a Docker engine (the fetch then runs in a container), " +
+      "or set UML_LAB_KERNEL to a User Mode Linux kernel",
+  });
+}
