@@ -13,6 +13,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { tryLock } from "./flock.ts";
 
 const POLL_MS = 50;
+/** A run's last children may hold the lock a moment longer than itself: not worth a word. */
+const TELL_AFTER_MS = 500;
 
 export interface Lock extends Disposable {
   /** Hand it to children that must not outlive the lock. */
@@ -32,12 +34,8 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
   mkdirSync(dirname(path), { recursive: true });
   const fd = openSync(path, "a+", 0o644);
   try {
-    let told = false;
-    while (!(await tryLock(fd))) {
-      if (!told) {
-        options.onWait?.(holderOf(path));
-        told = true;
-      }
+    for (let waitedMs = 0; !(await tryLock(fd)); waitedMs += POLL_MS) {
+      if (waitedMs === TELL_AFTER_MS) options.onWait?.(holderOf(path));
       await sleep(POLL_MS, undefined, options.signal ? { signal: options.signal } : {});
     }
     options.signal?.throwIfAborted();
