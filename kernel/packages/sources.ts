@@ -114,7 +114,7 @@ export function parseOsRelease(text: string): Distribution {
   };
 }
 
-const MOVING_SUITES = /^(stable|oldstable|testing|unstable|sid)(-|$)/;
+const MOVING_SUITES = /^(stable|oldstable|testing|unstable|sid)(-updates|-security|\/updates)?$/;
 
 /**
  * The distribution's own sources: `main` of its suites, with updates and security, without
