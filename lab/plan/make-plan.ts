@@ -1,0 +1,84 @@
+/**
+ * From a checked topology to the plan of a lab: MAC addresses, host tables, routes, links with
+ * their seeds, and the pairs that are probed. Pure: the same topology gives the same plan.
+ */
+
+import { formatInterfaceAddress, formatIp } from "../../base/addresses.ts";
+import { Random } from "../../base/random.ts";
+import type { LinkEnd, LinkSpec } from "../../net/control/messages.ts";
+import type { Topology, TopologyEnd, TopologyGuest } from "../topology/topology.ts";
+import { hostTables } from "./hosts.ts";
+import { macAddresses } from "./macs.ts";
+import { pairsOf } from "./pairs.ts";
+import type { GuestPlan, LabPlan } from "./plan.ts";
+import { staticRoutes } from "./static-routes.ts";
+
+export function makePlan(topology: Topology): LabPlan {
+  const macs = macAddresses(topology);
+  const hosts = hostTables(topology);
+  const routes = topology.routing === "static" ? staticRoutes(topology) : new Map();
+  return {
+    name: topology.name,
+    description: topology.description,
+    file: topology.file,
+    seed: topology.seed,
+    clock: topology.clock,
+    guests: topology.guests.map((guest): GuestPlan => {
+      const all = [...guest.routes, ...(routes.get(guest.name) ?? [])];
+      return {
+        name: guest.name,
+        image: guest.image,
+        kernel: guest.kernel,
+        memoryBytes: guest.memoryBytes,
+        isolation: guest.isolation,
+        forward: guest.forward,
+        setup: {
+          hostname: guest.name,
+          hosts: hosts.get(guest.name) ?? [],
+          sysctl: { ...(guest.forward ? FORWARD : {}), ...guest.sysctl },
+          interfaces: guest.interfaces.map(({ name, addresses, mtu }) => ({
+            name,
+            mac: macs.get(`${guest.name}:${name}`) as string,
+            mtu,
+            addresses: addresses.map(formatInterfaceAddress),
+          })),
+          routes: all.map(({ to, via }) => ({
+            to: to.prefixLength === 0 ? "default" : formatInterfaceAddress(to),
+            via: formatIp(via),
+          })),
+          files: guest.files,
+          env: guest.env,
+          run: guest.run,
+        },
+      };
+    }),
+    switches: topology.switches.map(({ name, hub, ageingMs }) => ({ switch: name, hub, ageingMs })),
+    links: topology.links.map(
+      ({ name, ends, up, impairments }): LinkSpec => ({
+        link: name,
+        ends: [planEnd(ends[0]), planEnd(ends[1])],
+        up,
+        impairments,
+        seed: new Random(topology.seed, `link:${name}`).uint32(),
+      }),
+    ),
+    pairs: pairsOf(topology),
+    checks: topology.checks,
+    settleMs: topology.settleMs,
+  };
+}
+
+const FORWARD: TopologyGuest["sysctl"] = {
+  "net.ipv4.ip_forward": "1",
+  "net.ipv6.conf.all.forwarding": "1",
+};
+
+function planEnd(end: TopologyEnd): LinkEnd {
+  if (end.kind === "guest") return { kind: "nic", nic: `${end.guest}:${end.interface}` };
+  return {
+    kind: "switch",
+    switch: end.switch,
+    ...(end.vlan === undefined ? {} : { vlan: end.vlan }),
+    ...(end.trunk === undefined ? {} : { trunk: end.trunk }),
+  };
+}

@@ -1,0 +1,40 @@
+/**
+ * Keys of the language that this version reads and checks, but that a running lab cannot do yet.
+ * `check` and `up` say so instead of ignoring them. A feature that lands removes its line here.
+ */
+
+import { LabError } from "../../base/errors.ts";
+import type { Topology } from "./topology.ts";
+
+const NOT_YET: Readonly<Record<string, string>> = {
+  "clock: virtual": "a virtual clock",
+  events: "events",
+  image: "images other than `base`",
+  frr: "FRR",
+  bird: "BIRD",
+  internet: "internet access",
+  ports: "forwarded ports",
+  disk: "private disks",
+  impairments: "impairments of links",
+  vlans: "VLANs",
+  "expect.routes": "expected routes",
+  "expect.path": "expected paths",
+  "expect.perf": "performance bounds",
+  "expect.listen": "expected listening ports",
+  "expect.sees": "frames expected on a link",
+};
+
+/** One error for each place that uses what is not there yet; none when the lab can run. */
+export function notYet(topology: Topology): LabError[] {
+  return topology.used.flatMap(({ feature, at, excerpt }) => {
+    const what = NOT_YET[feature];
+    if (what === undefined) return [];
+    return [
+      new LabError("NOT_YET", `this version of uml-lab cannot do this yet: ${what}`, {
+        hint: "remove the key to run the lab without it",
+        at,
+        excerpt,
+      }),
+    ];
+  });
+}

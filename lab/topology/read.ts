@@ -1,0 +1,199 @@
+/**
+ * Reads a topology file: text -> tree -> schema -> meaning. All errors of the file come at once,
+ * none because of another.
+ *
+ *     bytes --tree.ts--> nodes with places --schema.ts--> right and wrong nodes
+ *       --names, guests, links, addresses, expectations--> Topology, or LabErrors
+ */
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { LabError, messageOf } from "../../base/errors.ts";
+import { seedOfName } from "../../base/random.ts";
+import { parseDurationNs } from "../../base/units.ts";
+import { checkClashes, giveAddresses, readRoutes } from "./addresses.ts";
+import { readEvents, readExpectations } from "./expectations.ts";
+import { type GuestDraft, interfaceOf, readGuests, readKernel } from "./guests.ts";
+import { MOST_GUESTS, MOST_INTERFACES } from "./kinds.ts";
+import { checkFrom, readLinks, useOfLinks } from "./links.ts";
+import { Names } from "./names.ts";
+import { Problems } from "./problems.ts";
+import { asMap, Reading } from "./reading.ts";
+import { checkSchema } from "./schema.ts";
+import { switchLoops } from "./segments.ts";
+import { Source } from "./source.ts";
+import type { Topology, TopologyGuest, TopologyRoute, TopologySwitch } from "./topology.ts";
+import { type MapNode, readTree } from "./tree.ts";
+import type { Environment } from "./variables.ts";
+
+/**
+ * @param file path of the topology. @param env for `${NAME}`.
+ * @throws LabErrors with every error of the file, LabError (FILE_UNREADABLE) where it cannot be read.
+ */
+export async function readTopology(
+  file: string,
+  env: Environment = process.env,
+): Promise<Topology> {
+  const path = resolve(file);
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why: Record<string, string> = {
+      ENOENT: "no such file",
+      EISDIR: "that is a folder",
+      EACCES: "no right to read it",
+    };
+    throw new LabError(
+      "FILE_UNREADABLE",
+      `cannot read ${file}: ${why[code ?? ""] ?? messageOf(cause)}`,
+      {
+        cause,
+        hint: "name a topology file, for instance `uml-lab up topology.yaml`",
+      },
+    );
+  }
+  return parseTopology(path, bytes, env);
+}
+
+/** The same from bytes in memory; `file` is where `from` paths are relative to. */
+export function parseTopology(file: string, bytes: Uint8Array, env: Environment): Topology {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const broken = new Source(file, new TextDecoder("utf-8").decode(bytes));
+    const at = Math.max(0, broken.text.indexOf("\ufffd"));
+    const problems = new Problems(broken);
+    problems.add(
+      "YAML_SYNTAX",
+      { start: at, end: at + 1 },
+      "the file is not UTF-8: this byte belongs to no character",
+      "save the file as UTF-8",
+    );
+    problems.throwIfAny();
+    throw new Error("unreachable");
+  }
+  const source = new Source(file, text);
+  const problems = new Problems(source);
+  const tree = readTree(source, env, problems);
+  if (tree === undefined) problems.throwIfAny();
+  if (tree?.kind !== "map") {
+    problems.add(
+      "SCHEMA",
+      { start: tree?.start ?? 0, end: tree?.end ?? 1 },
+      "a topology is a map",
+      "begin with `name: my-lab`",
+    );
+    problems.throwIfAny();
+  }
+  const top = tree as MapNode;
+  const bad = checkSchema(top, problems);
+  const topology = readMeaning(new Reading(source, problems, bad), top);
+  problems.throwIfAny();
+  return topology;
+}
+
+function readMeaning(reading: Reading, top: MapNode): Topology {
+  const name = reading.text(top, "name") ?? "";
+  const kernel = readKernel(reading, reading.scalar(top, "kernel")) ?? "auto";
+  const names = new Names(reading, top);
+  const all = names.guests;
+  const tooMany = all[MOST_GUESTS];
+  if (tooMany !== undefined) {
+    reading.problems.add(
+      "BAD_VALUE",
+      tooMany.key,
+      `this makes ${all.length} guests`,
+      `a lab has at most ${MOST_GUESTS}`,
+    );
+  }
+  const guests = readGuests(reading, top, names, kernel);
+  const switches = names.switches.map(({ name, body }): TopologySwitch => {
+    const ageing = parseDurationNs(reading.text(body, "ageing") ?? "");
+    if (reading.boolean(body, "internet")) {
+      reading.use("internet", body?.entries.get("internet")?.key ?? top);
+    }
+    return {
+      name,
+      hub: reading.boolean(body, "hub") ?? false,
+      ageingMs: ageing === undefined ? 300_000 : ageing / 1e6,
+    };
+  });
+  const hubs = new Set(switches.filter(({ hub }) => hub).map(({ name }) => name));
+  const links = readLinks(reading, top, names, guests, hubs);
+  checkFrom(reading, top);
+  useOfLinks(reading, top);
+  if (reading.boolean(top, "allow_loops") !== true) {
+    for (const { link, loop } of switchLoops(links, hubs)) {
+      reading.problems.add(
+        "SWITCH_LOOP",
+        { start: link.places[0].start, end: link.places[1].end },
+        `this link closes a loop of switches: ${loop.join(" -- ")}`,
+        "a broadcast would circle in it for ever: remove a link, or write `allow_loops: true` at the top level where a tree protocol or the lesson wants it",
+      );
+    }
+  }
+  for (const guest of guests.values()) fillInterfaces(reading, guest);
+  giveAddresses(reading, names, guests, links);
+  checkClashes(reading, guests, links, hubs);
+  const routes = readRoutes(reading, names, guests, links);
+  const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);
+  readEvents(reading, top, names, links);
+  if (reading.text(top, "clock") === "virtual") {
+    reading.use("clock: virtual", top.entries.get("clock")?.key ?? top);
+  }
+  return {
+    name,
+    description: reading.text(top, "description"),
+    file: reading.source.file,
+    clock: reading.text(top, "clock") === "virtual" ? "virtual" : "wall",
+    seed: reading.number(top, "seed") ?? seedOfName(name),
+    routing: reading.text(top, "routing") === "static" ? "static" : "none",
+    guests: [...guests.values()].map((guest) => finishGuest(guest, routes.get(guest.name) ?? [])),
+    switches,
+    links: links.map(({ name, ends, up, impairments }) => ({ name, ends, up, impairments })),
+    ...expectations,
+    used: reading.used,
+  };
+}
+
+/** The kernel numbers NICs without gaps: `eth2` alone brings an eth0 and an eth1 without cables. */
+function fillInterfaces(reading: Reading, guest: GuestDraft): void {
+  const highest = Math.max(-1, ...[...guest.interfaces.values()].map(({ index }) => index));
+  if (highest >= MOST_INTERFACES) {
+    const at = guest.interfaces.get(`eth${highest}`)?.linkedAt ?? guest.key;
+    reading.problems.add(
+      "BAD_VALUE",
+      at,
+      `\`${guest.name}\` has ${highest + 1} interfaces`,
+      `a guest has at most ${MOST_INTERFACES}`,
+    );
+  }
+  for (let index = 0; index < Math.min(highest, MOST_INTERFACES); index++)
+    interfaceOf(guest, `eth${index}`);
+}
+
+function finishGuest(guest: GuestDraft, routes: readonly TopologyRoute[]): TopologyGuest {
+  const interfaces = [...guest.interfaces.values()].sort((a, b) => a.index - b.index);
+  return {
+    name: guest.name,
+    image: guest.image,
+    memoryBytes: guest.memoryBytes,
+    kernel: guest.kernel,
+    isolation: guest.isolation,
+    forward: guest.forward,
+    interfaces: interfaces.map(({ name, addresses, mac, mtu, linkMtu }) => ({
+      name,
+      addresses: addresses.map(({ value }) => value),
+      mac: mac?.text,
+      mtu: mtu ?? linkMtu ?? 1500,
+    })),
+    routes,
+    sysctl: guest.sysctl,
+    files: guest.files,
+    env: guest.env,
+    run: guest.run,
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * A topology that was read and found right: names expanded, interfaces numbered, addresses given.
+ * What `make-plan.ts` makes a plan of. Pure data.
+ */
+
+import type { InterfaceAddress, IpAddress } from "../../base/addresses.ts";
+import type { SourcePosition } from "../../base/errors.ts";
+import type { GuestFile } from "../../kernel/guest/spec.ts";
+import type { Impairment } from "../../net/control/messages.ts";
+
+export interface TopologyInterface {
+  readonly name: string;
+  readonly addresses: readonly InterfaceAddress[];
+  /** Undefined: made from the seed. */
+  readonly mac: string | undefined;
+  readonly mtu: number;
+}
+
+export interface TopologyRoute {
+  /** Prefix length 0 is the default route. */
+  readonly to: InterfaceAddress;
+  readonly via: IpAddress;
+}
+
+export interface TopologyGuest {
+  readonly name: string;
+  readonly image: string;
+  readonly memoryBytes: number | undefined;
+  /** `auto`, `debian`, `lean`, or an absolute path. */
+  readonly kernel: string;
+  readonly isolation: "fast" | "strict";
+  readonly forward: boolean;
+  /** eth0, eth1, …, without gaps. */
+  readonly interfaces: readonly TopologyInterface[];
+  /** What the file says (gateways of guest and switch, `routes`); not those of `routing`. */
+  readonly routes: readonly TopologyRoute[];
+  readonly sysctl: Readonly<Record<string, string>>;
+  readonly files: readonly GuestFile[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly run: readonly string[];
+}
+
+export interface TopologySwitch {
+  readonly name: string;
+  readonly hub: boolean;
+  readonly ageingMs: number;
+}
+
+export type TopologyEnd =
+  | { readonly kind: "guest"; readonly guest: string; readonly interface: string }
+  | {
+      readonly kind: "switch";
+      readonly switch: string;
+      readonly vlan: number | undefined;
+      readonly trunk: readonly number[] | undefined;
+    };
+
+export interface TopologyLink {
+  readonly name: string;
+  readonly ends: readonly [TopologyEnd, TopologyEnd];
+  readonly up: boolean;
+  /** [frames that leave the first end, frames that leave the second end]. */
+  readonly impairments: readonly [Impairment, Impairment];
+}
+
+/** One line of `reach` or `isolate`, with its names looked up. */
+export interface PairRule {
+  readonly expected: "reach" | "isolate";
+  readonly from: readonly string[];
+  readonly to: readonly string[];
+  /** The rule that names its guests more exactly wins: 2 a name, 1 a range, 0 a star; both sides. */
+  readonly exactness: number;
+}
+
+export interface TopologyCheck {
+  readonly name: string;
+  readonly on: string;
+  readonly run: string;
+  readonly output: { readonly regexp: string } | { readonly contains: string } | undefined;
+  readonly exit: number;
+  readonly withinMs: number;
+  readonly points: number;
+}
+
+/** A key that this version reads, but that a running lab cannot do yet (see `not-yet.ts`). */
+export interface UsedFeature {
+  readonly feature: string;
+  readonly at: SourcePosition;
+  readonly excerpt: string;
+}
+
+export interface Topology {
+  readonly name: string;
+  readonly description: string | undefined;
+  /** Absolute. */
+  readonly file: string;
+  readonly clock: "wall" | "virtual";
+  readonly seed: number;
+  readonly routing: "none" | "static";
+  readonly guests: readonly TopologyGuest[];
+  readonly switches: readonly TopologySwitch[];
+  readonly links: readonly TopologyLink[];
+  readonly rules: readonly PairRule[];
+  readonly checks: readonly TopologyCheck[];
+  readonly settleMs: number;
+  readonly used: readonly UsedFeature[];
+}
