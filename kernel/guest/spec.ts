@@ -84,6 +84,8 @@ export interface BootOptions {
   /** From exec of the kernel to the agent's "ready"; default 60 000. */
   readonly timeoutMs?: number;
   readonly onPhase?: (phase: GuestPhase) => void;
+  /** For tests; otherwise the best that works on this machine. */
+  readonly sandbox?: "namespaces" | "landlock" | "none";
   /** Called before anything else can happen to the process: write it down for `clean`. */
   readonly onProcess: (record: ProcessRecord) => void;
 }

@@ -1,0 +1,310 @@
+/**
+ * The supervisor's end of the line to one guest's agent: commands, files and the routing socket,
+ * many at once, each on a channel of its own (../agent/protocol.ts).
+ *
+ *     exec() -> channel -> frames -> line -> agent
+ *     streams <- channel <- frames <- line <-
+ */
+
+import type { Duplex } from "node:stream";
+import { LabError, messageOf } from "../../base/errors.ts";
+import {
+  EXEC,
+  EXIT,
+  encodeExec,
+  encodePath,
+  encodeSize,
+  encodeWrite,
+  FRAME,
+  type Frame,
+  FrameReader,
+  HEADER_BYTES,
+  MAX_CHANNELS,
+  POWER,
+  PROTOCOL_VERSION,
+  STREAM,
+  WRITE,
+} from "../agent/protocol.ts";
+import { ChannelInput, ChannelOutput, type SendFrame } from "./channel-streams.ts";
+import { errnoText } from "./errno.ts";
+import type { ExecRequest, GuestProcess } from "./spec.ts";
+
+/** How a channel ended. */
+interface End {
+  readonly how: number;
+  readonly value: number;
+}
+
+interface Channel {
+  readonly id: number;
+  readonly input: ChannelInput;
+  readonly output: ChannelOutput;
+  readonly error: ChannelOutput;
+  readonly ended: Promise<End>;
+  end(end: End): void;
+  fail(error: Error): void;
+}
+
+export interface ExecOptions {
+  /** Its input is /dev/null; otherwise a pipe. */
+  readonly noInput?: boolean;
+  /** Input and output are one socket, as inetd's servers want it. */
+  readonly socket?: boolean;
+  /** Its terminal is the guest's console; nothing goes over its streams. */
+  readonly console?: boolean;
+}
+
+export interface AgentEvents {
+  /** The agent is up: once a boot. */
+  readonly onHello: () => void;
+  /** The line ended, or what came is not the protocol. */
+  readonly onEnd: (cause: Error) => void;
+}
+
+export class AgentConnection {
+  readonly #line: Duplex;
+  readonly #channels = new Map<number, Channel>();
+  readonly #free: number[] = Array.from({ length: MAX_CHANNELS }, (_, i) => MAX_CHANNELS - 1 - i);
+  readonly #waiting: { begin(id: number): void; fail(error: Error): void }[] = [];
+  #ended: Error | undefined;
+
+  constructor(line: Duplex, events: AgentEvents) {
+    this.#line = line;
+    const reader = new FrameReader();
+    const end = (cause: Error) => {
+      if (this.#ended !== undefined) return;
+      this.#ended = cause;
+      this.#failAll(cause);
+      for (const { fail } of this.#waiting.splice(0)) fail(cause);
+      events.onEnd(cause);
+    };
+    line.on("data", (chunk: Buffer) => {
+      try {
+        reader.push(chunk, (frame) => this.#take(frame, events));
+      } catch (error) {
+        end(new LabError("GUEST_FAILED", messageOf(error), { cause: error }));
+        line.destroy();
+      }
+    });
+    line.on("error", (error) => end(error));
+    line.on("close", () => end(new LabError("GUEST_FAILED", "the guest is gone")));
+  }
+
+  exec(
+    request: ExecRequest,
+    env: Readonly<Record<string, string>>,
+    options: ExecOptions = {},
+  ): GuestProcess {
+    const { terminal } = request;
+    const payload = encodeExec({
+      flags:
+        (options.noInput ? EXEC.NO_INPUT : 0) |
+        (options.socket ? EXEC.SOCKET : 0) |
+        (options.console ? EXEC.CONSOLE : 0) |
+        (terminal ? EXEC.TERMINAL : 0),
+      columns: terminal?.columns ?? 0,
+      rows: terminal?.rows ?? 0,
+      cwd: request.cwd ?? "",
+      argv: request.command,
+      env: { ...env, ...(terminal ? { TERM: terminal.term ?? "xterm" } : {}), ...request.env },
+    });
+    const channel = this.#open(FRAME.EXEC, payload, [STREAM.OUTPUT, STREAM.ERROR]);
+    const name = request.command[0] ?? "";
+    const exit = channel.ended.then(({ how, value }) => {
+      if (how !== EXIT.ERRNO) {
+        const signal = how === EXIT.SIGNAL ? value : undefined;
+        return { code: signal === undefined ? value : 128 + signal, signal };
+      }
+      // As a shell says it, with its exit status: there is no such command, or it can't be run.
+      const text = errnoText(value);
+      channel.error.receive(Buffer.from(`${name}: ${text.message}\n`));
+      return { code: text.code === "ENOENT" ? 127 : 126, signal: undefined };
+    });
+    void exit.finally(() => channel.output.finish()).catch(() => {});
+    void exit.finally(() => channel.error.finish()).catch(() => {});
+    return {
+      stdin: channel.input,
+      stdout: channel.output,
+      stderr: channel.error,
+      exit,
+      resize: (columns, rows) => this.#send(channel, FRAME.RESIZE, 0, encodeSize(columns, rows)),
+      kill: (signal) => this.#send(channel, FRAME.KILL, 0, Buffer.from([signal])),
+    };
+  }
+
+  /** Rejects with GUEST_FAILED that names the path and why. */
+  async readFile(path: string): Promise<Uint8Array> {
+    const channel = this.#open(FRAME.READ, encodePath(path), [STREAM.OUTPUT]);
+    const chunks: Uint8Array[] = [];
+    channel.output.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const end = await channel.ended;
+    channel.output.finish();
+    check(end, `${path} can't be read`);
+    return Buffer.concat(chunks);
+  }
+
+  /**
+   * Writes a file whole. With a mode it is made (and its folders), without it must exist, as
+   * everything under /proc/sys does.
+   */
+  async writeFile(path: string, content: Uint8Array, mode: number | undefined): Promise<void> {
+    const flags = mode === undefined ? 0 : WRITE.CREATE | WRITE.PARENTS;
+    const channel = this.#open(FRAME.WRITE, encodeWrite(flags, mode ?? 0, path), []);
+    channel.input.end(content);
+    check(await channel.ended, `${path} can't be written`);
+  }
+
+  /** Sends messages to the guest's routing socket; answers what came back. */
+  async netlink(messages: Uint8Array): Promise<Uint8Array> {
+    const channel = this.#open(FRAME.NETLINK, messages, [STREAM.OUTPUT]);
+    const chunks: Uint8Array[] = [];
+    channel.output.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const end = await channel.ended;
+    channel.output.finish();
+    check(end, "the routing socket does not answer");
+    return Buffer.concat(chunks);
+  }
+
+  powerOff(): void {
+    this.#write(0, FRAME.POWER, 0, Buffer.from([POWER.OFF]));
+  }
+
+  /** Ends the line: the agent powers the guest off. */
+  close(): void {
+    this.#line.destroy();
+  }
+
+  #take({ channel: id, type, stream, payload }: Frame, events: AgentEvents): void {
+    if (type === FRAME.HELLO) {
+      const version = payload.length === 4 ? Buffer.from(payload).readUInt32LE() : 0;
+      if (version !== PROTOCOL_VERSION) {
+        throw new Error(`the agent speaks version ${version} of the protocol`);
+      }
+      this.#failAll(new LabError("GUEST_FAILED", "the guest rebooted"));
+      events.onHello();
+      return;
+    }
+    const channel = this.#channels.get(id);
+    if (channel === undefined) throw new Error(`the agent sent on channel ${id}, which is closed`);
+    switch (type) {
+      case FRAME.DATA:
+        (stream === STREAM.OUTPUT ? channel.output : channel.error).receive(payload);
+        return;
+      case FRAME.CREDIT:
+        channel.input.grant(Buffer.from(payload).readUInt32LE());
+        return;
+      case FRAME.EXIT:
+        this.#release(id);
+        channel.end({ how: payload[0] as number, value: Buffer.from(payload).readUInt32LE(1) });
+        return;
+      default:
+        throw new Error(`the agent sent a frame of type ${type}`);
+    }
+  }
+
+  /** Opens a channel, at once if one is free. Streams that the agent never ends are ended here. */
+  #open(type: number, payload: Uint8Array, outputs: readonly number[]): Channel {
+    const { promise: ended, resolve, reject } = withResolvers<End>();
+    ended.catch(() => {}); // whoever cares awaits it
+    let id = -1;
+    const send: SendFrame = (frameType, stream, bytes, sent) => {
+      // After its end the number belongs to another channel.
+      if (this.#channels.get(id) === channel) this.#write(id, frameType, stream, bytes, sent);
+      else sent?.();
+    };
+    const channel: Channel = {
+      get id() {
+        return id;
+      },
+      input: new ChannelInput(send),
+      output: new ChannelOutput(send, STREAM.OUTPUT),
+      error: new ChannelOutput(send, STREAM.ERROR),
+      ended,
+      end: (end) => {
+        channel.input.finish();
+        resolve(end);
+      },
+      fail: (error) => {
+        channel.input.finish();
+        channel.output.finish();
+        channel.error.finish();
+        reject(error);
+      },
+    };
+    for (const stream of [STREAM.OUTPUT, STREAM.ERROR]) {
+      if (!outputs.includes(stream)) {
+        (stream === STREAM.OUTPUT ? channel.output : channel.error).finish();
+      }
+    }
+    if (this.#ended !== undefined) {
+      channel.fail(this.#ended);
+      return channel;
+    }
+    const begin = (free: number) => {
+      id = free;
+      this.#channels.set(id, channel);
+      this.#write(id, type, 0, payload);
+      channel.input.begin();
+    };
+    const free = this.#free.pop();
+    if (free === undefined) this.#waiting.push({ begin, fail: channel.fail });
+    else begin(free);
+    return channel;
+  }
+
+  #release(id: number): void {
+    this.#channels.delete(id);
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free.push(id);
+    else next.begin(id);
+  }
+
+  #failAll(error: Error): void {
+    for (const [id, channel] of [...this.#channels]) {
+      this.#release(id);
+      channel.fail(error);
+    }
+  }
+
+  #send(channel: Channel, type: number, stream: number, payload: Uint8Array): void {
+    if (this.#channels.get(channel.id) === channel) this.#write(channel.id, type, stream, payload);
+  }
+
+  #write(
+    channel: number,
+    type: number,
+    stream: number,
+    payload: Uint8Array,
+    sent?: () => void,
+  ): void {
+    if (this.#line.destroyed || this.#line.writableEnded) {
+      sent?.();
+      return;
+    }
+    const header = Buffer.allocUnsafe(HEADER_BYTES);
+    header.writeUInt16LE(channel, 0);
+    header[2] = type;
+    header[3] = stream;
+    header.writeUInt32LE(payload.length, 4);
+    this.#line.cork();
+    this.#line.write(header, payload.length === 0 ? sent && (() => sent()) : undefined);
+    if (payload.length > 0) this.#line.write(payload, sent && (() => sent()));
+    this.#line.uncork();
+  }
+}
+
+function check({ how, value }: End, what: string): void {
+  if (how === EXIT.ERRNO) {
+    throw new LabError("GUEST_FAILED", `${what}: ${errnoText(value).message}`);
+  }
+}
+
+function withResolvers<T>() {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,325 @@
+/**
+ * Boots one guest: its kernel in a sandbox, our agent in the kernel, and what the topology says of
+ * it. Ready is when the agent has said so, after the last `run` command.
+ *
+ *     spawn launcher -> kernel -> agent says HELLO -> setup -> RunningGuest
+ */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Cleanups } from "../../base/cleanups.ts";
+import { LabError, messageOf } from "../../base/errors.ts";
+import { type ProcessRecord, recordProcess, signalProcess } from "../../base/processes.ts";
+import { ensureProgram } from "../agent/build.ts";
+import { ensureInitramfs } from "../initramfs/initramfs.ts";
+import { AgentConnection } from "./agent-connection.ts";
+import { kernelCommandLine } from "./command-line.ts";
+import { Console } from "./console.ts";
+import { chooseSandbox, planSandbox } from "./sandbox.ts";
+import { applySetup } from "./setup.ts";
+import type {
+  BootOptions,
+  ExecRequest,
+  ExecResult,
+  GuestExit,
+  GuestProcess,
+  GuestSpec,
+  RunningGuest,
+} from "./spec.ts";
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const POWER_OFF_MS = 2_000;
+const TERMINATE_MS = 1_000;
+
+/** The kernel's descriptors, as spawn's stdio numbers them. */
+const LINE_FD = 3;
+const CONSOLE_FD = 4;
+
+const BASE_ENV: Readonly<Record<string, string>> = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/root",
+  USER: "root",
+  LOGNAME: "root",
+  SHELL: "/bin/sh",
+  LANG: "C.UTF-8",
+};
+
+/**
+ * Boots a guest and applies its setup. Throws GUEST_BOOT (with the end of its console), GUEST_SETUP,
+ * NO_RIGHT, NO_TOOL; the signal's reason when it aborts. Nothing is left of a guest that failed.
+ */
+export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<RunningGuest> {
+  const { signal } = options;
+  signal.throwIfAborted();
+  await using cleanups = new Cleanups();
+  const [agent, launcher] = await Promise.all([
+    ensureProgram("agent", { signal }),
+    ensureProgram("launcher", { signal }),
+  ]);
+  const level = options.sandbox ?? (await chooseSandbox(launcher));
+  let ramFolder = spec.folder;
+  if (level !== "namespaces") {
+    mkdirSync(join(spec.folder, "uml"), { recursive: true, mode: 0o700 });
+    cleanups.defer("remove the kernel's folder", () =>
+      rmSync(join(spec.folder, "uml"), { recursive: true, force: true }),
+    );
+    ramFolder = makeRamFolder();
+    cleanups.defer("remove the place of its RAM", () =>
+      rmSync(ramFolder, { recursive: true, force: true }),
+    );
+  }
+  const sandbox = await planSandbox({
+    level,
+    launcher,
+    executable: spec.kernel.executable,
+    initramfs: ensureInitramfs(spec.kernel, spec.image.fileSystem, agent),
+    image: spec.image.file,
+    nicSockets: spec.nicSockets,
+    memoryBytes: spec.memoryBytes,
+    cpu: spec.cpu,
+    folder: spec.folder,
+    ramFolder,
+  });
+  const commandLine = kernelCommandLine({
+    memoryBytes: spec.memoryBytes,
+    initramfs: sandbox.initramfs,
+    image: sandbox.image,
+    fileSystem: spec.image.fileSystem,
+    nicSockets: sandbox.nicSockets,
+    lineFd: LINE_FD,
+    consoleFd: CONSOLE_FD,
+    umlFolder: sandbox.umlFolder,
+    seccomp: spec.isolation === "fast" && spec.kernel.features.seccomp,
+  });
+
+  signal.throwIfAborted();
+  const startedAt = performance.now();
+  const child = spawn(launcher, [...sandbox.launch, ...commandLine], {
+    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    env: { ...sandbox.env },
+    cwd: "/",
+    detached: true, // leads a process group of its own
+  });
+  const guest = new Guest(spec, child, startedAt, cleanups.move());
+  cleanups.defer(`end guest ${spec.name}`, () => guest[Symbol.asyncDispose]());
+  await guest.boot(options);
+  cleanups.move();
+  if (level !== "namespaces") rmdirSync(ramFolder); // the RAM file in it was unlinked at once
+  return guest;
+}
+
+/** On a tmpfs, so that RAM never becomes disk traffic. */
+function makeRamFolder(): string {
+  for (const parent of ["/dev/shm", tmpdir()]) {
+    try {
+      return mkdtempSync(join(parent, "uml-lab-"));
+    } catch {
+      // the next one
+    }
+  }
+  throw new LabError("NO_RIGHT", "neither /dev/shm nor the temporary folder can be written");
+}
+
+class Guest implements RunningGuest {
+  readonly name: string;
+  readonly exited: Promise<GuestExit>;
+  readonly #spec: GuestSpec;
+  readonly #startedAt: number;
+  readonly #cleanups: Cleanups;
+  readonly #console: Console;
+  readonly #agent: AgentConnection;
+  #record: ProcessRecord | undefined;
+  #bootMs = 0;
+  #hello: () => void = () => {};
+  #disposing: Promise<void> | undefined;
+
+  constructor(spec: GuestSpec, child: ChildProcess, startedAt: number, cleanups: Cleanups) {
+    this.name = spec.name;
+    this.#spec = spec;
+    this.#startedAt = startedAt;
+    this.#cleanups = cleanups;
+    this.#record = child.pid === undefined ? undefined : recordProcess(child.pid);
+    this.#console = new Console(
+      join(spec.folder, "console.log"),
+      child.stdio[CONSOLE_FD] as unknown as Duplex,
+    );
+    // What comes before the console is up, and what the launcher has to say.
+    child.stdout?.on("data", (chunk: Buffer) => this.#console.record(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => this.#console.record(chunk));
+    this.#agent = new AgentConnection(child.stdio[LINE_FD] as unknown as Duplex, {
+      onHello: () => this.#hello(),
+      onEnd: () => {},
+    });
+    this.exited = new Promise((resolve) => {
+      const end = async (code: number | null, signal: NodeJS.Signals | null) => {
+        await this.#console.end();
+        resolve({ code, signal, consoleTail: this.#console.tail });
+      };
+      child.once("close", end);
+      child.once("error", (error) => {
+        this.#console.record(Buffer.from(`${messageOf(error)}\n`));
+        if (child.pid === undefined) void end(null, null);
+      });
+    });
+  }
+
+  get process(): ProcessRecord {
+    // A guest that is handed out was recorded.
+    return this.#record as ProcessRecord;
+  }
+
+  get bootMs(): number {
+    return this.#bootMs;
+  }
+
+  get consolePath(): string {
+    return this.#console.path;
+  }
+
+  get console() {
+    return { input: this.#console.input, output: this.#console.output };
+  }
+
+  async boot(options: BootOptions): Promise<void> {
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    if (this.#record !== undefined) options.onProcess(this.#record);
+    options.onPhase?.("starting");
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const over = AbortSignal.any([options.signal, timeout]);
+    let phase = "the agent's first word";
+    const failure = new Promise<never>((_, reject) => {
+      void this.exited.then(({ code, signal, consoleTail }) =>
+        reject(this.#bootError(`its kernel ended (${signal ?? `status ${code}`})`, consoleTail)),
+      );
+      over.addEventListener("abort", () => {
+        reject(
+          options.signal.aborted
+            ? options.signal.reason
+            : this.#bootError(`no ${phase} within ${timeoutMs} ms`, this.#console.tail),
+        );
+      });
+    });
+    failure.catch(() => {}); // raced below
+    const hello = new Promise<void>((resolve) => {
+      this.#hello = resolve;
+    });
+    await Promise.race([hello, failure]);
+    options.onPhase?.("agent");
+    phase = "end of its setup";
+    options.onPhase?.("setup");
+    await Promise.race([this.#setUp(over), failure]);
+    this.#hello = () => void this.#setUpAgain();
+    this.#bootMs = performance.now() - this.#startedAt;
+    options.onPhase?.("ready");
+  }
+
+  #setUp(signal: AbortSignal): Promise<void> {
+    return applySetup(
+      this.name,
+      this.#spec.setup,
+      {
+        writeFile: (path, content, mode) => this.#agent.writeFile(path, content, mode),
+        netlink: (messages) => this.#agent.netlink(messages),
+        run: (command) => this.run({ command: ["sh", "-c", command] }),
+      },
+      signal,
+    );
+  }
+
+  /** The guest rebooted itself: it is made what it was. What fails is told on its console. */
+  async #setUpAgain(): Promise<void> {
+    try {
+      await this.#setUp(new AbortController().signal);
+    } catch (error) {
+      this.#console.record(Buffer.from(`uml-lab: setup after the reboot: ${messageOf(error)}\n`));
+    }
+  }
+
+  #bootError(what: string, tail: string): LabError {
+    return new LabError(
+      "GUEST_BOOT",
+      `guest ${this.name} did not boot: ${what}${tail && `\nthe end of its console:\n${tail}`}`,
+      { hint: `the whole console is in ${this.#console.path}` },
+    );
+  }
+
+  exec(request: ExecRequest): GuestProcess {
+    return this.#agent.exec(request, { ...BASE_ENV, ...this.#spec.setup.env });
+  }
+
+  async run(
+    request: ExecRequest,
+    options: { input?: Uint8Array; signal?: AbortSignal } = {},
+  ): Promise<ExecResult> {
+    options.signal?.throwIfAborted();
+    const process = this.#agent.exec(
+      request,
+      { ...BASE_ENV, ...this.#spec.setup.env },
+      { noInput: options.input === undefined },
+    );
+    const gather = (stream: NodeJS.ReadableStream) => {
+      const chunks: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      return () => Buffer.concat(chunks).toString("utf8");
+    };
+    const stdout = gather(process.stdout);
+    const stderr = gather(process.stderr);
+    process.stdin.end(options.input ?? Buffer.alloc(0));
+    const abort = () => process.kill(9);
+    options.signal?.addEventListener("abort", abort);
+    try {
+      const { code } = await process.exit;
+      options.signal?.throwIfAborted();
+      // Its streams' last data is delivered in the next turns of the event loop.
+      await Promise.all([ended(process.stdout), ended(process.stderr)]);
+      return { code, stdout: stdout(), stderr: stderr() };
+    } finally {
+      options.signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  readFile(path: string): Promise<Uint8Array> {
+    return this.#agent.readFile(path);
+  }
+
+  writeFile(path: string, content: Uint8Array, mode = 0o644): Promise<void> {
+    return this.#agent.writeFile(path, content, mode);
+  }
+
+  pause(): void {
+    if (this.#record) signalProcess(this.#record, "SIGSTOP", { group: true });
+  }
+
+  resume(): void {
+    if (this.#record) signalProcess(this.#record, "SIGCONT", { group: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposing ??= this.#dispose();
+    return this.#disposing;
+  }
+
+  async #dispose(): Promise<void> {
+    await using _ = this.#cleanups;
+    const gone = (ms: number) =>
+      Promise.race([this.exited.then(() => true), sleep(ms, false, { ref: false })]);
+    this.resume();
+    this.#agent.powerOff();
+    if (await gone(POWER_OFF_MS)) return;
+    this.#agent.close();
+    if (this.#record) signalProcess(this.#record, "SIGTERM", { group: true });
+    if (await gone(TERMINATE_MS)) return;
+    if (this.#record) signalProcess(this.#record, "SIGKILL", { group: true });
+    await this.exited;
+  }
+}
+
+function ended(stream: NodeJS.ReadableStream & { readonly readableEnded?: boolean }) {
+  return stream.readableEnded
+    ? Promise.resolve()
+    : new Promise<void>((resolve) => stream.once("close", () => resolve()));
+}

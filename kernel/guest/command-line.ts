@@ -1,0 +1,44 @@
+/** The command line of a guest's kernel. Pure. linux: `linux --help` lists UML's own options. */
+
+import type { Image } from "./spec.ts";
+
+export interface CommandLineInput {
+  readonly memoryBytes: number;
+  readonly initramfs: string;
+  readonly image: string;
+  readonly fileSystem: Image["fileSystem"];
+  readonly nicSockets: readonly string[];
+  /** Descriptors that the kernel inherits. */
+  readonly lineFd: number;
+  readonly consoleFd: number;
+  /** UML's private folder (umid): its control socket. */
+  readonly umlFolder: string;
+  readonly seccomp: boolean;
+}
+
+/** All arguments but the first. */
+export function kernelCommandLine(input: CommandLineInput): string[] {
+  return [
+    `mem=${Math.floor(input.memoryBytes / 1024)}K`,
+    `initrd=${input.initramfs}`,
+    "rdinit=/init",
+    `ubd0r=${input.image}`,
+    // told to the agent as its environment
+    `lab_root=${input.fileSystem}`,
+    "con=null",
+    `con0=fd:${input.consoleFd},fd:${input.consoleFd}`,
+    "ssl=null",
+    `ssl0=fd:${input.lineFd}`,
+    `uml_dir=${input.umlFolder}/`,
+    "umid=guest",
+    // virtio id 1: a network card
+    ...input.nicSockets.map((socket) => `virtio_uml.device=${socket}:1`),
+    "virtio_net.napi_tx=0",
+    ...(input.seccomp ? ["seccomp=on"] : []),
+    // Debian's kernels have several security modules built in: each costs at every system call.
+    "lsm=",
+    "selinux=0",
+    "random.trust_cpu=on",
+    "quiet",
+  ];
+}
