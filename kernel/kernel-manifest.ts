@@ -12,6 +12,9 @@ export interface KernelManifest {
   readonly executable: string;
   /** Relative to the folder; holds modules.dep. null: all built in. */
   readonly modules: string | null;
+  /** Relative to the folder: a squashfs of the same modules; null or absent: none. */
+  readonly modulesImage?: string | null;
+  readonly bootArguments?: readonly string[];
   readonly features: Kernel["features"];
   /** What it was made from, for `kernel list`: packages and versions, or source and configuration. */
   readonly madeFrom: readonly string[];

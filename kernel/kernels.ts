@@ -70,6 +70,8 @@ function toKernel({ folder, manifest }: Published<KernelManifest>): Kernel {
     release: manifest.release,
     executable: join(folder, manifest.executable),
     modules: manifest.modules === null ? undefined : join(folder, manifest.modules),
+    modulesImage: manifest.modulesImage ? join(folder, manifest.modulesImage) : undefined,
+    bootArguments: manifest.bootArguments ?? [],
     features: manifest.features,
   };
 }
@@ -87,7 +89,7 @@ function kernelAt(path: string, namedBy: string): Kernel {
     join("/usr/lib/uml/modules", release),
     join("/lib/modules", release),
   ].find((folder) => existsSync(join(folder, "modules.dep")));
-  return { id: path, release, executable, modules, features };
+  return { id: path, release, executable, modules, bootArguments: [], features };
 }
 
 function isExecutable(path: string): boolean {

@@ -79,7 +79,7 @@ export async function ensureTool(name: ToolName, options: EnsureOptions = {}): P
       mkdirSync(root);
       for (const deb of debs) {
         await unpackPackage(deb, root, {
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
+          signal: options.signal,
           lockFd: lock.fd,
           except: ["./usr/share/*"],
         });

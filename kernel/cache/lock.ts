@@ -35,7 +35,11 @@ export async function acquireLock(path: string, options: LockOptions): Promise<L
   const fd = openSync(path, "a+", 0o644);
   try {
     for (let waitedMs = 0; !(await tryLock(fd)); waitedMs += POLL_MS) {
-      if (waitedMs === TELL_AFTER_MS) options.onWait?.(holderOf(path));
+      if (waitedMs === TELL_AFTER_MS) {
+        const holder = holderOf(path);
+        // what this process itself is doing is told already
+        if (!holder.startsWith(`process ${process.pid} `)) options.onWait?.(holder);
+      }
       await sleep(POLL_MS, undefined, options.signal ? { signal: options.signal } : {});
     }
     options.signal?.throwIfAborted();

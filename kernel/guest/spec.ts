@@ -14,6 +14,13 @@ export interface Kernel {
   readonly executable: string;
   /** Folder with the modules the initramfs packs; undefined where all is built in. */
   readonly modules: string | undefined;
+  /**
+   * The same modules as a read-only squashfs whose top holds `RELEASE/modules.dep` …: a guest that
+   * has it mounted on /usr/lib/modules can load what it likes. Undefined where there is none.
+   */
+  readonly modulesImage?: string | undefined;
+  /** What this kernel boots faster with: it belongs on every guest's command line. */
+  readonly bootArguments?: readonly string[];
   readonly features: {
     /** `seccomp=on` is understood (UML since 6.16). */
     readonly seccomp: boolean;

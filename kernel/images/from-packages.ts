@@ -18,6 +18,8 @@ import { makeSquashfs } from "./squashfs.ts";
 
 /** Nobody reads these at a guest's prompt. */
 const NOT_UNPACKED = [
+  "./usr/include/*",
+  "./usr/lib/*.a",
   "./usr/share/bash-completion/*",
   "./usr/share/bug/*",
   "./usr/share/doc/*",
@@ -31,6 +33,8 @@ const NOT_UNPACKED = [
   "./lib/systemd/*",
   "./usr/lib/systemd/*",
   "./etc/init.d/*",
+  "./usr/share/initramfs-tools/*",
+  "./etc/apparmor.d/*",
   "./etc/skel/*",
 ];
 
@@ -59,7 +63,7 @@ export async function buildFromPackages(
   for (const [index, deb] of paths.entries()) {
     onProgress?.({ what, done: index, total: paths.length, unit: "items" });
     await unpackPackage(deb, tree, {
-      ...(signal === undefined ? {} : { signal }),
+      signal,
       lockFd: lock.fd,
       except: NOT_UNPACKED,
     });
@@ -67,7 +71,7 @@ export async function buildFromPackages(
   finishTree(tree, await appletsOf(join(tree, "usr/bin/busybox"), signal));
   onProgress?.({ what: `packing the image ${recipe.reference}`, done: 0, unit: "items" });
   await packing;
-  await makeSquashfs(tree, file, { ...options, lock });
+  await makeSquashfs(tree, file, { ...options, lock, compression: "fast" });
   return paths
     .map(packageInfoOf)
     .map(({ name, version }) => `${name} ${version}`)

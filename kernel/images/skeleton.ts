@@ -207,11 +207,15 @@ function linkAlternatives(
   }
 }
 
+/** Would only look like the real thing. */
+const NOT_LINKED = new Set(["dpkg", "dpkg-deb", "rpm", "rpm2cpio", "linuxrc", "run-init"]);
+
 /** Links to busybox for every applet that no package brings. */
 function linkApplets(root: string, applets: readonly string[]): void {
   const places = ["usr/bin", "usr/sbin"];
   for (const applet of applets) {
     const name = applet.split("/").at(-1) as string;
+    if (NOT_LINKED.has(name)) continue;
     if (places.some((place) => present(root, `${place}/${name}`))) continue;
     const place = /^(usr\/)?sbin\//.test(applet) ? "usr/sbin" : "usr/bin";
     symlinkSync("/usr/bin/busybox", join(root, place, name));

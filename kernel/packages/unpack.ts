@@ -23,10 +23,10 @@ export function packageInfoOf(path: string): PackageInfo {
 export interface UnpackOptions {
   readonly signal?: AbortSignal | undefined;
   /** A lock that the children inherit. */
-  readonly lockFd?: number;
+  readonly lockFd?: number | undefined;
   /** Shell patterns of members (`./usr/lib/uml/*`); all without it. */
-  readonly only?: readonly string[];
-  readonly except?: readonly string[];
+  readonly only?: readonly string[] | undefined;
+  readonly except?: readonly string[] | undefined;
 }
 
 /** Unpacks one package into an existing folder. */
