@@ -94,6 +94,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
     consoleFd: CONSOLE_FD,
     umlFolder: sandbox.umlFolder,
     seccomp: spec.isolation === "fast" && spec.kernel.features.seccomp,
+    bootArguments: spec.kernel.bootArguments,
   });
 
   signal.throwIfAborted();

@@ -14,6 +14,8 @@ export interface CommandLineInput {
   /** UML's private folder (umid): its control socket. */
   readonly umlFolder: string;
   readonly seccomp: boolean;
+  /** What this kernel boots faster with. */
+  readonly bootArguments?: readonly string[] | undefined;
 }
 
 /** All arguments but the first. */
@@ -39,6 +41,7 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     "lsm=",
     "selinux=0",
     "random.trust_cpu=on",
+    ...(input.bootArguments ?? []),
     "quiet",
   ];
 }
