@@ -1,5 +1,6 @@
 /** `expect` and `events`: names looked up, contradictions found. */
 
+import { closest } from "../../base/similar.ts";
 import { parseDurationNs } from "../../base/units.ts";
 import { regexpOf, splitPair } from "./kinds.ts";
 import { type Names, nameSpan } from "./names.ts";
@@ -28,9 +29,10 @@ export function readExpectations(
 ): Expectations {
   const settleNs = parseDurationNs(reading.text(expect, "settle") ?? "");
   const settleMs = settleNs === undefined ? DEFAULT_SETTLE_MS : settleNs / 1e6;
+  const seen: ExactPairs = new Map();
   const rules = [
-    ...readRules(reading, reading.get(expect, "reach"), "reach", names),
-    ...readRules(reading, reading.get(expect, "isolate"), "isolate", names),
+    ...readRules(reading, reading.get(expect, "reach"), "reach", names, seen),
+    ...readRules(reading, reading.get(expect, "isolate"), "isolate", names, seen),
   ];
   // Only what is said of pairs (or of anything else) replaces the default; `settle` alone does not.
   const says = expect !== undefined && [...expect.entries.keys()].some((key) => key !== "settle");
@@ -55,6 +57,7 @@ function readRules(
   list: Node | undefined,
   expected: PairRule["expected"],
   names: Names,
+  seen: ExactPairs,
 ): PairRule[] {
   const all = names.guests.map(({ name }) => name);
   return reading.items(list).flatMap((item) => {
@@ -77,22 +80,21 @@ function readRules(
     }
     const rules: PairRule[] = [{ expected, from, to, exactness }];
     if (pair.both) rules.push({ expected, from: to, to: from, exactness });
-    if (exactness === 4) checkContradiction(reading, scalar, rules, expected);
+    if (exactness === 4) checkContradiction(reading, scalar, rules, expected, seen);
     return rules;
   });
 }
 
-/** Exact pairs seen so far, per reading: `alice -> bob` cannot be in both lists. */
-const exactPairs = new WeakMap<Reading, Map<string, { expected: string; at: Span }>>();
+/** Exact pairs by `alice -> bob`: none can be in both lists. */
+type ExactPairs = Map<string, { readonly expected: string; readonly at: Span }>;
 
 function checkContradiction(
   reading: Reading,
   at: Span,
   rules: readonly PairRule[],
   expected: string,
+  seen: ExactPairs,
 ) {
-  const seen = exactPairs.get(reading) ?? new Map<string, { expected: string; at: Span }>();
-  exactPairs.set(reading, seen);
   for (const { from, to } of rules) {
     const key = `${from[0]} -> ${to[0]}`;
     if (from[0] === undefined || to[0] === undefined) continue;
@@ -188,8 +190,6 @@ function checkLink(
           .join(", ")}${known.length > 6 ? ", …" : ""}`,
   );
 }
-
-import { closest } from "../../base/similar.ts";
 
 function closestLink(text: string, known: readonly string[]): string | undefined {
   const [a, b] = text.split("--");

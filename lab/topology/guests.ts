@@ -222,9 +222,11 @@ export function readKernel(reading: Reading, node: ScalarNode | undefined): stri
     text.includes("/") ? "FILE_UNREADABLE" : "BAD_VALUE",
     node,
     text.includes("/")
-      ? `the kernel ${path}: ${found}`
+      ? `the kernel \`${text}\`: ${found}`
       : `unknown kernel \`${text}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`,
-    "write `auto`, `debian`, `lean`, or a path relative to this file",
+    text.includes("/")
+      ? `looked for ${path}: the path is relative to the topology file`
+      : "write `auto`, `debian`, `lean`, or a path relative to this file",
   );
   return undefined;
 }
@@ -382,8 +384,8 @@ function loadFile(
     reading.problems.add(
       "FILE_UNREADABLE",
       from,
-      `${path}: ${why}`,
-      "`from` is a path relative to the topology file",
+      `\`${from.text}\`: ${why}`,
+      `looked for ${path}: \`from\` is relative to the topology file`,
     );
   try {
     const stat = statSync(path);

@@ -29,6 +29,8 @@ export interface Wrong {
   readonly hint: string;
   /** Where in the text it begins; default 0, all of it. */
   readonly index?: number;
+  /** Default: the kind's. */
+  readonly code?: ErrorCode;
 }
 
 export interface Kind {
@@ -358,7 +360,8 @@ function examineEnd(text: string): Wrong | undefined {
     };
   }
   const wrong = examineInterfaceAddress(end.address);
-  return wrong === undefined ? undefined : { ...wrong, index: end.addressIndex };
+  if (wrong === undefined) return undefined;
+  return { ...wrong, index: end.addressIndex, code: "BAD_ADDRESS" };
 }
 
 /** `a -> b` or `a <-> b`, taken apart. */
@@ -531,7 +534,7 @@ function examineOutput(text: string): Wrong | undefined {
   if (flags !== null && /^[dgimsuvy]+$/.test(flags[2] as string)) {
     return {
       message: `\`${text}\` has flags after the regular expression`,
-      hint: "there are none: write `[Hh]ello` for letters of either case, and put a path that looks so between slashes with them escaped",
+      hint: "there are no flags: write `[Hh]ello` for letters of either case; for a plain text that looks so, leave its first character away",
     };
   }
   const pattern = regexpOf(text);
@@ -541,7 +544,7 @@ function examineOutput(text: string): Wrong | undefined {
     return undefined;
   } catch (error) {
     return {
-      message: `\`${text}\` is not a regular expression: ${(error as Error).message.replace(/^.*\/: /, "").toLowerCase()}`,
+      message: `\`${text}\` is not a regular expression: ${(error as Error).message.replace(/^.*: /s, "").toLowerCase()}`,
       hint: "escape what is meant literally (`\\(`), or leave the slashes away for a plain text",
     };
   }

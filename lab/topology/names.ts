@@ -135,7 +135,9 @@ export class Names {
         this.#reading.problems.add(
           "UNKNOWN_NAME",
           at,
-          `unknown ${what} \`${name}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`,
+          near === undefined
+            ? `unknown ${what} \`${name}\``
+            : `unknown ${this.#declared.get(near)?.kind} \`${name}\`; did you mean \`${near}\`?`,
           `${listed(known)}; declare \`${name}\` or name one of them`,
         );
       }

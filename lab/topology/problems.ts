@@ -30,10 +30,13 @@ export class Problems {
     return this.#errors.size > 0;
   }
 
-  /** Throws what was gathered, in the order of the file. */
-  throwIfAny(): void {
-    if (!this.any) return;
+  /** What was gathered, in the order of the file. At least one there must be. */
+  all(): LabErrors {
     const sorted = [...this.#errors.values()].sort((a, b) => a.start - b.start);
-    throw new LabErrors(sorted.map(({ error }) => error));
+    return new LabErrors(sorted.map(({ error }) => error));
+  }
+
+  throwIfAny(): void {
+    if (this.any) throw this.all();
   }
 }

@@ -72,25 +72,24 @@ export function parseTopology(file: string, bytes: Uint8Array, env: Environment)
       "the file is not UTF-8: this byte belongs to no character",
       "save the file as UTF-8",
     );
-    problems.throwIfAny();
-    throw new Error("unreachable");
+    throw problems.all();
   }
   const source = new Source(file, text);
   const problems = new Problems(source);
   const tree = readTree(source, env, problems);
   if (tree === undefined) problems.throwIfAny();
-  if (tree?.kind !== "map") {
+  const root = tree?.root;
+  if (tree === undefined || root?.kind !== "map") {
     problems.add(
       "SCHEMA",
-      { start: tree?.start ?? 0, end: tree?.end ?? 1 },
+      { start: root?.start ?? 0, end: root?.end ?? 1 },
       "a topology is a map",
       "begin with `name: my-lab`",
     );
-    problems.throwIfAny();
+    throw problems.all();
   }
-  const top = tree as MapNode;
-  const bad = checkSchema(top, problems);
-  const topology = readMeaning(new Reading(source, problems, bad), top);
+  const bad = checkSchema(tree, problems);
+  const topology = readMeaning(new Reading(source, problems, bad), root);
   problems.throwIfAny();
   return topology;
 }

@@ -12,6 +12,7 @@ export class Reading {
   /** JSON pointers of nodes that the schema found wrong: read nothing from them. */
   readonly bad: ReadonlySet<string>;
   readonly used: UsedFeature[] = [];
+  readonly #usedAt = new Set<string>();
   /** Guests of which something was not understood: what would follow from it is not complained of. */
   readonly incomplete = new Set<string>();
 
@@ -67,6 +68,9 @@ export class Reading {
 
   /** Remembers that the file uses a feature, for `notYet`. */
   use(feature: string, span: Span): void {
+    const key = `${feature}:${span.start}`;
+    if (this.#usedAt.has(key)) return;
+    this.#usedAt.add(key);
     this.used.push({
       feature,
       at: this.source.position(span.start),

@@ -11,7 +11,7 @@ import { packageRoot } from "../../base/package-root.ts";
 import { closest } from "../../base/similar.ts";
 import { KINDS } from "./kinds.ts";
 import type { Problems } from "./problems.ts";
-import { childPath, type MapNode, type Node, spanIn, toPlain } from "./tree.ts";
+import { childPath, type MapNode, type Node, spanIn, type Tree, toPlain } from "./tree.ts";
 
 interface Schema {
   readonly $ref?: string;
@@ -90,14 +90,23 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   vlans: "trunk",
 };
 
+/** What a key from elsewhere, also a misspelt one, is called among `known`. */
+function calledHere(key: string, known: readonly string[]): string | undefined {
+  const foreign = closest(
+    key,
+    Object.keys(ELSEWHERE).filter((name) => known.includes(ELSEWHERE[name] ?? "")),
+  );
+  return foreign === undefined ? undefined : ELSEWHERE[foreign];
+}
+
 /**
  * @returns JSON pointers of nodes that are wrong. Whoever reads on skips them: what they would
  * have said is not known.
  */
-export function checkSchema(tree: Node, problems: Problems): ReadonlySet<string> {
+export function checkSchema({ root, unreplaced }: Tree, problems: Problems): ReadonlySet<string> {
   const { validate } = load();
-  const bad = new Set<string>();
-  collect(validate, toPlain(tree), "", tree, problems, bad);
+  const bad = new Set<string>(unreplaced);
+  collect(validate, toPlain(root), "", root, problems, bad);
   return bad;
 }
 
@@ -199,6 +208,8 @@ function report(
   bad: Set<string>,
 ) {
   const path = base + error.instancePath;
+  // Its variable is unknown: that was told.
+  if (bad.has(path) && error.keyword !== "required") return;
   const { node, keyOf } = find(tree, path);
   const parent = (error.parentSchema ?? {}) as Schema;
   const keyName = keyNameOf(path);
@@ -209,9 +220,7 @@ function report(
       const known = Object.keys(parent.properties ?? {});
       const entry = (node as MapNode).entries.get(key);
       bad.add(childPath(path, key));
-      const elsewhere = ELSEWHERE[key.toLowerCase()];
-      const near =
-        elsewhere !== undefined && known.includes(elsewhere) ? elsewhere : closest(key, known);
+      const near = closest(key, known) ?? calledHere(key, known);
       problems.add(
         "UNKNOWN_KEY",
         entry?.key ?? node,
@@ -245,7 +254,7 @@ function report(
           node.kind === "scalar" && wrong.index !== undefined
             ? spanIn(node, wrong.index, text.length - wrong.index)
             : node;
-        problems.add(kind.code, at, wrong.message, wrong.hint);
+        problems.add(wrong.code ?? kind.code, at, wrong.message, wrong.hint);
       } else {
         const entry = node.kind === "map" ? node.entries.get(error.propertyName) : undefined;
         bad.add(childPath(path, error.propertyName));
@@ -335,9 +344,7 @@ const MISSING_HINTS: Readonly<Record<string, string>> = {
 function misspelt(node: MapNode, key: string, parent: Schema): boolean {
   const known = Object.keys(parent.properties ?? {});
   return [...node.entries.keys()].some(
-    (name) =>
-      !known.includes(name) &&
-      (closest(name, known) === key || ELSEWHERE[name.toLowerCase()] === key),
+    (name) => !known.includes(name) && (closest(name, known) ?? calledHere(name, known)) === key,
   );
 }
 
@@ -398,14 +405,17 @@ function hintForType(expected: string, node: Node, parent: Schema): string {
   ) {
     return `write \`${node.text}\` without quotes`;
   }
-  if (node.kind === "scalar" && node.value !== null && [parent.type].flat().includes("array")) {
+  const listOfTexts = parent["x-expected"] === undefined && [parent.type].flat().includes("array");
+  if (node.kind === "scalar" && node.value !== null && listOfTexts) {
     return `write a list: \`[${JSON.stringify(node.text)}]\``;
   }
   if (node.kind === "scalar" && typeof node.value === "number") {
-    const kind = typeof parent["x-kind"] === "string" ? KINDS[parent["x-kind"]] : undefined;
-    const wrong = kind?.examine(node.text);
-    if (wrong !== undefined)
-      return `${wrong.message.includes("did you mean") ? `write ${/`([^`]*)`\?$/.exec(wrong.message)?.[0].replace("?", "")}` : wrong.hint}`;
+    const name = parent["x-kind"];
+    if (name === "duration") return `add the unit: \`${node.text}ms\` or \`${node.text}s\``;
+    const wrong = typeof name === "string" ? KINDS[name]?.examine(node.text) : undefined;
+    const meant = /did you mean (`.*`)\?$/.exec(wrong?.message ?? "")?.[1];
+    if (meant !== undefined) return `add the unit: ${meant}`;
+    if (wrong !== undefined) return wrong.hint;
   }
   return `write ${expected}`;
 }

@@ -14,6 +14,7 @@ import {
   type ParsedNode,
   parseAllDocuments,
   type Scalar,
+  visit,
   type YAMLError,
 } from "yaml";
 import type { Problems } from "./problems.ts";
@@ -76,8 +77,14 @@ export function toPlain(node: Node): unknown {
   return object;
 }
 
+export interface Tree {
+  readonly root: Node;
+  /** Pointers of scalars whose variables could not be replaced: their values mean nothing. */
+  readonly unreplaced: ReadonlySet<string>;
+}
+
 /** Undefined where the file holds nothing to go on with; `problems` says why. */
-export function readTree(source: Source, env: Environment, problems: Problems): Node | undefined {
+export function readTree(source: Source, env: Environment, problems: Problems): Tree | undefined {
   const { text, unshield } = shield(source.text);
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, {
@@ -102,7 +109,15 @@ export function readTree(source: Source, env: Environment, problems: Problems): 
   for (const error of independent(errors)) {
     const [start, end] = error.pos;
     const { message, hint } = explainSyntax(error, unshield);
-    problems.add("YAML_SYNTAX", { start, end: Math.max(start + 1, end) }, message, hint);
+    const opened = all
+      .map((document) => unclosedQuote(document, error))
+      .find((at) => at !== undefined);
+    problems.add(
+      "YAML_SYNTAX",
+      opened ?? { start, end: Math.max(start + 1, end) },
+      opened === undefined ? message : "this quote is never closed",
+      hint,
+    );
   }
   if (second !== undefined && errors.length === 0) {
     const start = second.range[0];
@@ -138,6 +153,21 @@ function independent(errors: readonly YAMLError[]): YAMLError[] {
   return first === undefined ? [] : [first];
 }
 
+/** Where the quote was opened that the parser missed the end of. */
+function unclosedQuote(document: Document.Parsed, error: YAMLError): Span | undefined {
+  if (error.code !== "MISSING_CHAR" || !error.message.includes("quote")) return undefined;
+  let found: Span | undefined;
+  visit(document, {
+    Scalar(_, { type, range }) {
+      if (!type?.startsWith("QUOTE") || !range) return;
+      if (range[0] < error.pos[0] && error.pos[0] <= range[2]) {
+        found = { start: range[0], end: range[0] + 1 };
+      }
+    },
+  });
+  return found;
+}
+
 const SYNTAX_HINTS: Partial<Record<YAMLError["code"], string>> = {
   TAB_AS_INDENT: "YAML is indented with spaces: replace the tab",
   BAD_INDENT: "indent keys of one map alike, and a map's content deeper than its key",
@@ -153,6 +183,14 @@ const SYNTAX_HINTS: Partial<Record<YAMLError["code"], string>> = {
 
 function explainSyntax(error: YAMLError, unshield: (text: string) => string) {
   const message = unshield(error.message).split("\n")[0]?.replace(/\.$/, "") ?? "not YAML";
+  const flow = /^flow (sequence|map)/i.exec(error.message)?.[1];
+  if (flow !== undefined && /indented/.test(error.message)) {
+    const bracket = flow === "map" ? "}" : "]";
+    return {
+      message: `a \`${bracket}\` is missing before this line`,
+      hint: `close the \`${bracket === "}" ? "{" : "["}\` of the lines above`,
+    };
+  }
   const hint = SYNTAX_HINTS[error.code] ?? "this is not YAML; compare it with the lines around it";
   return { message: message.charAt(0).toLowerCase() + message.slice(1), hint };
 }
@@ -164,6 +202,7 @@ class TreeMaker {
   readonly #problems: Problems;
   readonly #unshield: (text: string) => string;
   readonly #open = new Set<unknown>();
+  readonly #unreplaced = new Set<string>();
   #nodes = 0;
 
   constructor(
@@ -180,8 +219,9 @@ class TreeMaker {
     this.#unshield = unshield;
   }
 
-  make(): Node {
-    return this.#node(this.#document.contents as ParsedNode, "", { start: 0, end: 1 });
+  make(): Tree {
+    const root = this.#node(this.#document.contents as ParsedNode, "", { start: 0, end: 1 });
+    return { root, unreplaced: this.#unreplaced };
   }
 
   /** @param place where to point at when there is nothing: the key of an empty value. */
@@ -201,7 +241,16 @@ class TreeMaker {
     const span = { start: node.range[0], end: node.range[1] };
     if (isAlias(node)) {
       const target = node.resolve(this.#document) as ParsedNode | undefined;
-      if (target === undefined || this.#open.has(target)) {
+      if (target === undefined) {
+        this.#problems.add(
+          "YAML_SYNTAX",
+          span,
+          `\`*${node.source}\` refers to no \`&${node.source}\` further up`,
+          'name an anchor that exists, or quote the value: `"*"`',
+        );
+        return this.#nothing(path, span);
+      }
+      if (this.#open.has(target)) {
         this.#problems.add(
           "YAML_SYNTAX",
           span,
@@ -291,6 +340,7 @@ class TreeMaker {
           : { start: textStart + index, end: textStart + index + length };
       this.#problems.add(code, at, message, hint);
     }
+    if (replaced.problems.length > 0) this.#unreplaced.add(path);
     if (!replaced.changed) {
       // A number too large for JSON keeps its text; the schema then says what is expected.
       const value = typeof node.value === "bigint" ? String(node.value) : (node.value as Plain);

@@ -15,6 +15,12 @@ export interface Shielded {
 
 const WINDOW = 0x80;
 
+/** What can be a variable: others are left to YAML, so that a lost brace swallows nothing. */
+function isVariable(text: string): boolean {
+  if (!/^\$\{[A-Za-z_][A-Za-z0-9_]*(?:\}|:?[-+?])/.test(text)) return false;
+  return (text.match(/"/g)?.length ?? 0) % 2 === 0;
+}
+
 /** The end of the `${…}` that starts at `start` (nested defaults counted), on one line; or -1. */
 function endOfVariable(text: string, start: number): number {
   let depth = 0;
@@ -41,7 +47,7 @@ export function shield(text: string): Shielded {
       continue;
     }
     const end = text[at + 1] === "{" ? endOfVariable(text, at) : -1;
-    if (end < 0) {
+    if (end < 0 || !isVariable(text.slice(at, end))) {
       at += 1;
       continue;
     }
