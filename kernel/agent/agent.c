@@ -58,9 +58,13 @@ static struct pollfd polls[1 + 3 * MAX_CHANNELS + MAX_LINGERING];
 static int lingering[MAX_LINGERING];
 static int lingering_count;
 
-static int line = -1, null_device = -1;
-static u8 in[HEADER_BYTES + MAX_PAYLOAD];
+static int line = -1, null_device = -1, inbox = -1;
+static u8 in[2 * LINE_WINDOW];
 static u32 in_filled;
+static u32 line_taken; /* since TAKEN was last sent */
+static u32 nonce;
+static int started;
+static u8 long_area[MAX_PAYLOAD + 2 * INBOX_UNIT];
 static u8 out[OUT_BYTES];
 static u32 out_start, out_filled;
 static u8 scratch[MAX_DATA];
@@ -565,23 +569,54 @@ static void take_frame(u32 id, u32 type, u32 stream, u8 *payload, u32 length) {
     }
 }
 
+/* A payload from the inbox: read past the cache, which would not know of what is new there. */
+static u8 *fetch(u32 place, u32 length) {
+    u8 *at = (u8 *)(((u64)long_area + INBOX_UNIT - 1) & ~(u64)(INBOX_UNIT - 1));
+    u32 size = (length + INBOX_UNIT - 1) & ~(u32)(INBOX_UNIT - 1);
+    i64 n = call4(SYS_pread64, inbox, at, size, place);
+    if (n != (i64)size) give_up("the inbox can't be read", n);
+    return at;
+}
+
+/* Drops what was meant for the system before a reboot; true once START with our nonce is there. */
+static int find_start(u32 *at) {
+    for (; in_filled - *at >= HEADER_BYTES + 4; ++*at) {
+        const u8 *p = in + *at;
+        if (p[2] == FRAME_START && get32(p + 4) == 4 && get32(p + HEADER_BYTES) == nonce) {
+            *at += HEADER_BYTES + 4;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void read_line(void) {
     u32 at = 0;
+    int was_long = 0;
     i64 n = call3(SYS_read, line, in + in_filled, sizeof in - in_filled);
     if (n == -EINTR || n == -EAGAIN) return;
     if (n <= 0) power(POWER_OFF); /* the supervisor is gone */
     in_filled += (u32)n;
-    while (in_filled - at >= HEADER_BYTES) {
+    if (!started && (started = find_start(&at))) line_taken = HEADER_BYTES + 4;
+    while (started && in_filled - at >= HEADER_BYTES) {
         u8 *header = in + at;
-        u32 length = get32(header + 4);
-        if (length > MAX_PAYLOAD) give_up("a frame is too long", 0);
-        if (in_filled - at < HEADER_BYTES + length) break;
-        take_frame(get16(header), header[2], header[3], header + HEADER_BYTES, length);
-        at += HEADER_BYTES + length;
+        u32 length = get32(header + 4), is_long = header[2] & FRAME_LONG;
+        u32 size = HEADER_BYTES + (is_long ? 4 : length);
+        if (length > MAX_PAYLOAD || size > LINE_WINDOW) give_up("a frame is too long", 0);
+        if (in_filled - at < size) break;
+        take_frame(get16(header), header[2] & ~FRAME_LONG, header[3],
+                   is_long ? fetch(get32(header + HEADER_BYTES), length) : header + HEADER_BYTES, length);
+        at += size;
+        line_taken += size;
+        if (is_long) was_long = 1;
     }
     if (at > 0) {
         move_down(in, in + at, in_filled - at);
         in_filled -= at;
+    }
+    if (started && (was_long || line_taken >= TAKEN_STEP)) {
+        put32(frame(0, FRAME_TAKEN, 0, 4), line_taken);
+        line_taken = 0;
     }
 }
 
@@ -837,12 +872,15 @@ static void catch_signals(void) {
 void start(i64 *stack) {
     char **envp = (char **)(stack + stack[0] + 2);
     const char *type = variable(envp, "lab_root");
+    u8 *hello;
+    i64 now[2];
     int fd;
     if (call0(SYS_getpid) != 1) sys_exit(64);
     call1(SYS_umask, 0);
     mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    inbox = (int)call3(SYS_open, "/dev/ubdb", O_RDONLY | O_DIRECT | O_CLOEXEC, 0);
     load_modules();
     lo_up();
     if (type) make_root(type);
@@ -852,7 +890,11 @@ void start(i64 *stack) {
     for (fd = 0; fd < 3; fd++) call2(SYS_dup2, null_device, fd);
     catch_signals();
     open_line();
-    put32(frame(0, FRAME_HELLO, 0, 4), PROTOCOL_VERSION);
+    call2(SYS_clock_gettime, 0, now);
+    nonce = (u32)now[0] * 1000003u ^ (u32)now[1];
+    hello = frame(0, FRAME_HELLO, 0, 8);
+    put32(hello, PROTOCOL_VERSION);
+    put32(hello + 4, nonce);
     flush();
     serve();
 }

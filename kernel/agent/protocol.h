@@ -10,6 +10,12 @@
 #define HEADER_BYTES 8
 #define MAX_PAYLOAD 65536
 #define MAX_DATA 32768
+/* Longer payloads to the agent go through the inbox, at places that are multiples of this. */
+#define INBOX_BYTES 1048576
+#define INBOX_UNIT 512
+/* The bytes that may be on the line to the agent before it has said TAKEN. */
+#define LINE_WINDOW 3072
+#define TAKEN_STEP 1024
 #define MAX_CHANNELS 256
 /* What a stream may carry before its reader has granted more. */
 #define INPUT_WINDOW 262144
@@ -23,6 +29,9 @@
 #define FRAME_RESIZE 5
 #define FRAME_KILL 6
 #define FRAME_POWER 7
+#define FRAME_START 8
+/* Added to a type: the payload on the line is its u32 place in the inbox. */
+#define FRAME_LONG 128
 /* Both ways. */
 #define FRAME_DATA 16
 #define FRAME_CLOSE 17
@@ -30,6 +39,7 @@
 /* Agent to supervisor. */
 #define FRAME_HELLO 32
 #define FRAME_EXIT 33
+#define FRAME_TAKEN 34
 
 /* Streams of a channel. */
 #define STREAM_INPUT 0

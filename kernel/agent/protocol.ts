@@ -6,9 +6,16 @@
  *
  *     u16 channel | u8 type | u8 stream | u32 length | payload
  *
- * The agent sends HELLO when it is up (again after a reboot: all channels are gone then). The
- * supervisor opens a channel of a number that is free by EXEC, READ, WRITE or NETLINK; it is free
- * again with the agent's EXIT, which is the last frame of every channel.
+ * The way to the guest has two troubles. UML reads a serial line byte by byte, and a line whose
+ * reader fell 4 KiB behind once is deaf for good (linux: arch/um/drivers/{line,chan_kern}.c). So
+ * payloads of some length go through the *inbox*, a small file that the guest has as a read-only
+ * block device, and the line carries their place in it (FRAME_LONG); and no more than LINE_WINDOW
+ * bytes are sent before the agent says TAKEN for them, which also frees their room in the inbox.
+ *
+ * The agent sends HELLO with a nonce when it is up (again after a reboot: all channels are gone
+ * then), and drops what it reads until START with that nonce. The supervisor opens a channel of a
+ * number that is free by EXEC, READ, WRITE or NETLINK; it is free again with the agent's EXIT,
+ * which is the last frame of every channel.
  *
  *     EXEC     flags, window size, working directory, argv, environment
  *     READ     path: its content comes as DATA of the output
@@ -17,10 +24,13 @@
  *     RESIZE   u16 columns, u16 rows of the terminal
  *     KILL     u8 signal, to the command's process group
  *     POWER    u8 off or reboot; there is no answer
- *     DATA     bytes of a stream, at most MAX_DATA
+ *     DATA     bytes of a stream; from the agent at most MAX_DATA, to it MAX_PAYLOAD
  *     CLOSE    of the input: end of file; of an output: nobody reads it any more
  *     CREDIT   u32 bytes more that the sender of this frame takes of that stream
  *     EXIT     u8 how, u32 value: exit status, signal, or errno of what could not be done
+ *     HELLO    u32 version, u32 nonce
+ *     START    u32 nonce
+ *     TAKEN    u32 bytes of the line that were taken, whole frames
  *
  * Flow control: an input may carry INPUT_WINDOW bytes, an output OUTPUT_WINDOW, and then what
  * CREDIT adds. So one slow reader stops its own command only, and every buffer is bounded.
@@ -32,6 +42,10 @@ export const PROTOCOL_VERSION = 1;
 export const HEADER_BYTES = 8;
 export const MAX_PAYLOAD = 65536;
 export const MAX_DATA = 32768;
+export const INBOX_BYTES = 1048576;
+export const INBOX_UNIT = 512;
+export const LINE_WINDOW = 3072;
+export const TAKEN_STEP = 1024;
 export const MAX_CHANNELS = 256;
 export const INPUT_WINDOW = 262144;
 export const OUTPUT_WINDOW = 524288;
@@ -44,11 +58,14 @@ export const FRAME = {
   RESIZE: 5,
   KILL: 6,
   POWER: 7,
+  START: 8,
+  LONG: 128,
   DATA: 16,
   CLOSE: 17,
   CREDIT: 18,
   HELLO: 32,
   EXIT: 33,
+  TAKEN: 34,
 } as const;
 
 export const STREAM = { INPUT: 0, OUTPUT: 1, ERROR: 2 } as const;
@@ -70,14 +87,17 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
-/** The bytes of a frame. Throws a RangeError where the payload is too long. */
-export function encodeFrame({ channel, type, stream, payload }: Frame): Buffer {
-  if (payload.length > MAX_PAYLOAD) throw new RangeError("the payload of a frame is too long");
+/** The bytes of a frame on the line. `length` is another than the payload's for a long frame. */
+export function encodeFrame(
+  { channel, type, stream, payload }: Frame,
+  length = payload.length,
+): Buffer {
+  if (length > MAX_PAYLOAD) throw new RangeError("the payload of a frame is too long");
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
   bytes.writeUInt16LE(channel, 0);
   bytes[2] = type;
   bytes[3] = stream;
-  bytes.writeUInt32LE(payload.length, 4);
+  bytes.writeUInt32LE(length, 4);
   bytes.set(payload, HEADER_BYTES);
   return bytes;
 }

@@ -18,7 +18,7 @@ typedef long i64;
 /* linux: arch/x86/entry/syscalls/syscall_64.tbl */
 enum {
     SYS_read = 0, SYS_write = 1, SYS_open = 2, SYS_close = 3, SYS_fstat = 5, SYS_mmap = 9,
-    SYS_munmap = 11, SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_dup2 = 33,
+    SYS_munmap = 11, SYS_rt_sigaction = 13, SYS_rt_sigprocmask = 14, SYS_ioctl = 16, SYS_pread64 = 17, SYS_dup2 = 33,
     SYS_getpid = 39, SYS_socket = 41, SYS_sendto = 44, SYS_recvfrom = 45, SYS_shutdown = 48,
     SYS_bind = 49, SYS_socketpair = 53, SYS_fork = 57, SYS_execve = 59, SYS_exit = 60, SYS_wait4 = 61,
     SYS_kill = 62, SYS_fcntl = 72, SYS_chdir = 80, SYS_rename = 82, SYS_mkdir = 83, SYS_unlink = 87,
@@ -26,7 +26,7 @@ enum {
     SYS_setpgid = 109, SYS_getppid = 110, SYS_setsid = 112, SYS_personality = 135, SYS_statfs = 137,
     SYS_pivot_root = 155, SYS_prctl = 157, SYS_chroot = 161, SYS_setrlimit = 160, SYS_mount = 165,
     SYS_umount2 = 166, SYS_reboot = 169, SYS_sched_setaffinity = 203, SYS_exit_group = 231,
-    SYS_unshare = 272, SYS_ppoll = 271, SYS_pipe2 = 293, SYS_capset = 126, SYS_finit_module = 313,
+    SYS_unshare = 272, SYS_ppoll = 271, SYS_pipe2 = 293, SYS_capset = 126, SYS_finit_module = 313, SYS_clock_gettime = 228,
     SYS_close_range = 436, SYS_landlock_create_ruleset = 444, SYS_landlock_add_rule = 445,
     SYS_landlock_restrict_self = 446
 };
@@ -39,7 +39,7 @@ enum { SIGHUP = 1, SIGINT = 2, SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGPIPE 
        SIGCHLD = 17 };
 
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_NOCTTY = 0400, O_TRUNC = 01000,
-       O_NONBLOCK = 04000, O_DIRECTORY = 0200000, O_CLOEXEC = 02000000, O_PATH = 010000000 };
+       O_NONBLOCK = 04000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_CLOEXEC = 02000000, O_PATH = 010000000 };
 
 enum { MS_RDONLY = 1, MS_NOSUID = 2, MS_NODEV = 4, MS_NOEXEC = 8, MS_REMOUNT = 32, MS_BIND = 4096,
        MS_MOVE = 8192, MS_REC = 16384, MS_PRIVATE = 1 << 18 };

@@ -7,7 +7,7 @@
  */
 
 import type { Duplex } from "node:stream";
-import { LabError, messageOf } from "../../base/errors.ts";
+import { LabError } from "../../base/errors.ts";
 import {
   EXEC,
   EXIT,
@@ -17,16 +17,14 @@ import {
   encodeWrite,
   FRAME,
   type Frame,
-  FrameReader,
-  HEADER_BYTES,
   MAX_CHANNELS,
   POWER,
-  PROTOCOL_VERSION,
   STREAM,
   WRITE,
 } from "../agent/protocol.ts";
 import { ChannelInput, ChannelOutput, type SendFrame } from "./channel-streams.ts";
 import { errnoText } from "./errno.ts";
+import { Line } from "./line.ts";
 import type { ExecRequest, GuestProcess } from "./spec.ts";
 
 /** How a channel ended. */
@@ -57,37 +55,29 @@ export interface ExecOptions {
 export interface AgentEvents {
   /** The agent is up: once a boot. */
   readonly onHello: () => void;
-  /** The line ended, or what came is not the protocol. */
-  readonly onEnd: (cause: Error) => void;
 }
 
 export class AgentConnection {
-  readonly #line: Duplex;
+  readonly #line: Line;
   readonly #channels = new Map<number, Channel>();
   readonly #free: number[] = Array.from({ length: MAX_CHANNELS }, (_, i) => MAX_CHANNELS - 1 - i);
   readonly #waiting: { begin(id: number): void; fail(error: Error): void }[] = [];
   #ended: Error | undefined;
 
-  constructor(line: Duplex, events: AgentEvents) {
-    this.#line = line;
-    const reader = new FrameReader();
-    const end = (cause: Error) => {
-      if (this.#ended !== undefined) return;
-      this.#ended = cause;
-      this.#failAll(cause);
-      for (const { fail } of this.#waiting.splice(0)) fail(cause);
-      events.onEnd(cause);
-    };
-    line.on("data", (chunk: Buffer) => {
-      try {
-        reader.push(chunk, (frame) => this.#take(frame, events));
-      } catch (error) {
-        end(new LabError("GUEST_FAILED", messageOf(error), { cause: error }));
-        line.destroy();
-      }
+  /** @param inbox descriptor of the file that the guest has as its second block device. */
+  constructor(stream: Duplex, inbox: number, events: AgentEvents) {
+    this.#line = new Line(stream, inbox, {
+      onFrame: (frame) => this.#take(frame),
+      onHello: () => {
+        this.#failAll(new LabError("GUEST_FAILED", "the guest rebooted"));
+        events.onHello();
+      },
+      onEnd: (cause) => {
+        this.#ended = cause;
+        this.#failAll(cause);
+        for (const { fail } of this.#waiting.splice(0)) fail(cause);
+      },
     });
-    line.on("error", (error) => end(error));
-    line.on("close", () => end(new LabError("GUEST_FAILED", "the guest is gone")));
   }
 
   exec(
@@ -166,7 +156,12 @@ export class AgentConnection {
   }
 
   powerOff(): void {
-    this.#write(0, FRAME.POWER, 0, Buffer.from([POWER.OFF]));
+    this.#line.send({
+      channel: 0,
+      type: FRAME.POWER,
+      stream: 0,
+      payload: Buffer.from([POWER.OFF]),
+    });
   }
 
   /** Ends the line: the agent powers the guest off. */
@@ -174,16 +169,7 @@ export class AgentConnection {
     this.#line.destroy();
   }
 
-  #take({ channel: id, type, stream, payload }: Frame, events: AgentEvents): void {
-    if (type === FRAME.HELLO) {
-      const version = payload.length === 4 ? Buffer.from(payload).readUInt32LE() : 0;
-      if (version !== PROTOCOL_VERSION) {
-        throw new Error(`the agent speaks version ${version} of the protocol`);
-      }
-      this.#failAll(new LabError("GUEST_FAILED", "the guest rebooted"));
-      events.onHello();
-      return;
-    }
+  #take({ channel: id, type, stream, payload }: Frame): void {
     const channel = this.#channels.get(id);
     if (channel === undefined) throw new Error(`the agent sent on channel ${id}, which is closed`);
     switch (type) {
@@ -209,8 +195,9 @@ export class AgentConnection {
     let id = -1;
     const send: SendFrame = (frameType, stream, bytes, sent) => {
       // After its end the number belongs to another channel.
-      if (this.#channels.get(id) === channel) this.#write(id, frameType, stream, bytes, sent);
-      else sent?.();
+      if (this.#channels.get(id) === channel) {
+        this.#line.send({ channel: id, type: frameType, stream, payload: bytes }, sent);
+      } else sent?.();
     };
     const channel: Channel = {
       get id() {
@@ -243,7 +230,7 @@ export class AgentConnection {
     const begin = (free: number) => {
       id = free;
       this.#channels.set(id, channel);
-      this.#write(id, type, 0, payload);
+      this.#line.send({ channel: id, type, stream: 0, payload });
       channel.input.begin();
     };
     const free = this.#free.pop();
@@ -267,29 +254,9 @@ export class AgentConnection {
   }
 
   #send(channel: Channel, type: number, stream: number, payload: Uint8Array): void {
-    if (this.#channels.get(channel.id) === channel) this.#write(channel.id, type, stream, payload);
-  }
-
-  #write(
-    channel: number,
-    type: number,
-    stream: number,
-    payload: Uint8Array,
-    sent?: () => void,
-  ): void {
-    if (this.#line.destroyed || this.#line.writableEnded) {
-      sent?.();
-      return;
+    if (this.#channels.get(channel.id) === channel) {
+      this.#line.send({ channel: channel.id, type, stream, payload });
     }
-    const header = Buffer.allocUnsafe(HEADER_BYTES);
-    header.writeUInt16LE(channel, 0);
-    header[2] = type;
-    header[3] = stream;
-    header.writeUInt32LE(payload.length, 4);
-    this.#line.cork();
-    this.#line.write(header, payload.length === 0 ? sent && (() => sent()) : undefined);
-    if (payload.length > 0) this.#line.write(payload, sent && (() => sent()));
-    this.#line.uncork();
   }
 }
 

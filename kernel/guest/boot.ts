@@ -6,7 +6,15 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -15,6 +23,7 @@ import { Cleanups } from "../../base/cleanups.ts";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { type ProcessRecord, recordProcess, signalProcess } from "../../base/processes.ts";
 import { ensureProgram } from "../agent/build.ts";
+import { INBOX_BYTES } from "../agent/protocol.ts";
 import { ensureInitramfs } from "../initramfs/initramfs.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { kernelCommandLine } from "./command-line.ts";
@@ -72,12 +81,20 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
       rmSync(ramFolder, { recursive: true, force: true }),
     );
   }
+  const inboxPath = join(spec.folder, "inbox");
+  const inbox = openSync(inboxPath, "w", 0o600);
+  cleanups.defer("remove the inbox", () => {
+    closeSync(inbox);
+    rmSync(inboxPath, { force: true });
+  });
+  ftruncateSync(inbox, INBOX_BYTES);
   const sandbox = await planSandbox({
     level,
     launcher,
     executable: spec.kernel.executable,
     initramfs: ensureInitramfs(spec.kernel, spec.image.fileSystem, agent),
     image: spec.image.file,
+    inbox: inboxPath,
     nicSockets: spec.nicSockets,
     memoryBytes: spec.memoryBytes,
     cpu: spec.cpu,
@@ -88,6 +105,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
     memoryBytes: spec.memoryBytes,
     initramfs: sandbox.initramfs,
     image: sandbox.image,
+    inbox: sandbox.inbox,
     fileSystem: spec.image.fileSystem,
     nicSockets: sandbox.nicSockets,
     lineFd: LINE_FD,
@@ -105,7 +123,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
     cwd: "/",
     detached: true, // leads a process group of its own
   });
-  const guest = new Guest(spec, child, startedAt, cleanups.move());
+  const guest = new Guest(spec, child, startedAt, inbox, cleanups.move());
   cleanups.defer(`end guest ${spec.name}`, () => guest[Symbol.asyncDispose]());
   await guest.boot(options);
   cleanups.move();
@@ -138,7 +156,13 @@ class Guest implements RunningGuest {
   #hello: () => void = () => {};
   #disposing: Promise<void> | undefined;
 
-  constructor(spec: GuestSpec, child: ChildProcess, startedAt: number, cleanups: Cleanups) {
+  constructor(
+    spec: GuestSpec,
+    child: ChildProcess,
+    startedAt: number,
+    inbox: number,
+    cleanups: Cleanups,
+  ) {
     this.name = spec.name;
     this.#spec = spec;
     this.#startedAt = startedAt;
@@ -151,9 +175,8 @@ class Guest implements RunningGuest {
     // What comes before the console is up, and what the launcher has to say.
     child.stdout?.on("data", (chunk: Buffer) => this.#console.record(chunk));
     child.stderr?.on("data", (chunk: Buffer) => this.#console.record(chunk));
-    this.#agent = new AgentConnection(child.stdio[LINE_FD] as unknown as Duplex, {
+    this.#agent = new AgentConnection(child.stdio[LINE_FD] as unknown as Duplex, inbox, {
       onHello: () => this.#hello(),
-      onEnd: () => {},
     });
     this.exited = new Promise((resolve) => {
       const end = async (code: number | null, signal: NodeJS.Signals | null) => {

@@ -8,7 +8,7 @@ import {
   encodeU32,
   FRAME,
   INPUT_WINDOW,
-  MAX_DATA,
+  MAX_PAYLOAD,
   OUTPUT_WINDOW,
   STREAM,
 } from "../agent/protocol.ts";
@@ -31,7 +31,7 @@ export class ChannelInput extends Writable {
   #resume: (() => void) | undefined;
 
   constructor(send: SendFrame) {
-    super({ highWaterMark: 2 * MAX_DATA });
+    super({ highWaterMark: MAX_PAYLOAD });
     this.#send = send;
     // Its end can come at any time, as a pipe's can: writing on is not the writer's mistake.
     this.on("error", () => {});
@@ -66,7 +66,7 @@ export class ChannelInput extends Writable {
   #sendFrom(chunk: Uint8Array, from: number, done: () => void): void {
     let at = from;
     while (!this.#over && at < chunk.length && this.#credit > 0) {
-      const length = Math.min(chunk.length - at, MAX_DATA, this.#credit);
+      const length = Math.min(chunk.length - at, MAX_PAYLOAD, this.#credit);
       this.#credit -= length;
       const part = chunk.subarray(at, at + length);
       at += length;

@@ -7,6 +7,7 @@ export interface CommandLineInput {
   readonly initramfs: string;
   readonly image: string;
   readonly fileSystem: Image["fileSystem"];
+  readonly inbox: string;
   readonly nicSockets: readonly string[];
   /** Descriptors that the kernel inherits. */
   readonly lineFd: number;
@@ -25,6 +26,7 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     `initrd=${input.initramfs}`,
     "rdinit=/init",
     `ubd0r=${input.image}`,
+    `ubd1r=${input.inbox}`,
     // told to the agent as its environment
     `lab_root=${input.fileSystem}`,
     "con=null",

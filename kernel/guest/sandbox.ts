@@ -69,6 +69,7 @@ export interface SandboxInput {
   readonly executable: string;
   readonly initramfs: string;
   readonly image: string;
+  readonly inbox: string;
   readonly nicSockets: readonly string[];
   readonly memoryBytes: number;
   readonly cpu: number | undefined;
@@ -83,6 +84,7 @@ export interface Sandbox {
   readonly executable: string;
   readonly initramfs: string;
   readonly image: string;
+  readonly inbox: string;
   readonly nicSockets: readonly string[];
   readonly umlFolder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -99,7 +101,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
   if (input.cpu !== undefined) options.push("--cpu", String(input.cpu));
   const libraries = await librariesOf(input.executable);
   if (level !== "namespaces") {
-    const readable = [input.executable, ...libraries, input.initramfs, input.image];
+    const readable = [input.executable, ...libraries, input.initramfs, input.image, input.inbox];
     for (const path of readable) options.push("--ro", realpathSync(path), "-");
     const umlFolder = join(input.folder, "uml");
     for (const path of [umlFolder, input.ramFolder]) options.push("--rw", realpathSync(path), "-");
@@ -107,6 +109,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
       executable: input.executable,
       initramfs: input.initramfs,
       image: input.image,
+      inbox: input.inbox,
       nicSockets: input.nicSockets,
       umlFolder,
       env: { HOME: umlFolder, TMPDIR: input.ramFolder },
@@ -124,6 +127,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
     executable,
     initramfs: give(input.initramfs, "/initramfs"),
     image: give(input.image, "/image"),
+    inbox: give(input.inbox, "/inbox"),
     nicSockets: input.nicSockets.map((socket, index) => give(socket, `/eth${index}`)),
     umlFolder: "/uml",
     env: { HOME: "/uml", TMPDIR: "/dev/shm" },
