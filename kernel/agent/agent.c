@@ -803,7 +803,7 @@ static void lo_up(void) {
     call1(SYS_close, fd);
 }
 
-static void make_root(const char *type) {
+static void make_root(const char *type, const char *modules) {
     i64 error;
     if ((error = mount("/dev/ubda", "/lower", type, MS_RDONLY, NULL)) < 0)
         give_up("the image could not be mounted", error);
@@ -814,6 +814,8 @@ static void make_root(const char *type) {
     if ((error = mount("overlay", "/root", "overlay", 0,
                        "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work")) < 0)
         give_up("the overlay could not be mounted", error);
+    /* The kernel's own modules; without them the guest still has what is loaded. */
+    if (modules) mount("/dev/ubdc", "/root/usr/lib/modules", modules, MS_RDONLY, NULL);
     call2(SYS_mkdir, "/root/dev", 0755);
     call2(SYS_mkdir, "/root/proc", 0555);
     call2(SYS_mkdir, "/root/sys", 0555);
@@ -883,7 +885,7 @@ void start(i64 *stack) {
     inbox = (int)call3(SYS_open, "/dev/ubdb", O_RDONLY | O_DIRECT | O_CLOEXEC, 0);
     load_modules();
     lo_up();
-    if (type) make_root(type);
+    if (type) make_root(type, variable(envp, "lab_modules"));
     call1(SYS_umask, 022);
     null_device = (int)call3(SYS_open, "/dev/null", O_RDWR | O_CLOEXEC, 0);
     /* Our own standard streams: nothing, so that no command inherits the console by accident. */

@@ -6,6 +6,8 @@ export interface CommandLineInput {
   readonly memoryBytes: number;
   readonly initramfs: string;
   readonly image: string;
+  /** A squashfs for the guest's /usr/lib/modules. */
+  readonly modulesImage?: string | undefined;
   readonly fileSystem: Image["fileSystem"];
   readonly inbox: string;
   readonly nicSockets: readonly string[];
@@ -29,6 +31,7 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     `ubd1r=${input.inbox}`,
     // told to the agent as its environment
     `lab_root=${input.fileSystem}`,
+    ...(input.modulesImage ? [`ubd2r=${input.modulesImage}`, "lab_modules=squashfs"] : []),
     "con=null",
     `con0=fd:${input.consoleFd},fd:${input.consoleFd}`,
     "ssl=null",

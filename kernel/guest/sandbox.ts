@@ -70,6 +70,7 @@ export interface SandboxInput {
   readonly initramfs: string;
   readonly image: string;
   readonly inbox: string;
+  readonly modulesImage?: string | undefined;
   readonly nicSockets: readonly string[];
   readonly memoryBytes: number;
   readonly cpu: number | undefined;
@@ -85,6 +86,7 @@ export interface Sandbox {
   readonly initramfs: string;
   readonly image: string;
   readonly inbox: string;
+  readonly modulesImage: string | undefined;
   readonly nicSockets: readonly string[];
   readonly umlFolder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -102,6 +104,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
   const libraries = await librariesOf(input.executable);
   if (level !== "namespaces") {
     const readable = [input.executable, ...libraries, input.initramfs, input.image, input.inbox];
+    if (input.modulesImage !== undefined) readable.push(input.modulesImage);
     for (const path of readable) options.push("--ro", realpathSync(path), "-");
     const umlFolder = join(input.folder, "uml");
     for (const path of [umlFolder, input.ramFolder]) options.push("--rw", realpathSync(path), "-");
@@ -110,6 +113,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
       initramfs: input.initramfs,
       image: input.image,
       inbox: input.inbox,
+      modulesImage: input.modulesImage,
       nicSockets: input.nicSockets,
       umlFolder,
       env: { HOME: umlFolder, TMPDIR: input.ramFolder },
@@ -128,6 +132,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
     initramfs: give(input.initramfs, "/initramfs"),
     image: give(input.image, "/image"),
     inbox: give(input.inbox, "/inbox"),
+    modulesImage: input.modulesImage && give(input.modulesImage, "/modules"),
     nicSockets: input.nicSockets.map((socket, index) => give(socket, `/eth${index}`)),
     umlFolder: "/uml",
     env: { HOME: "/uml", TMPDIR: "/dev/shm" },

@@ -18,6 +18,7 @@ const MIB = 1 << 20;
 const BASE_PACKAGES = [
   "busybox-static",
   "bash",
+  "dash",
   "dropbear-bin",
   "ethtool",
   "fping",
