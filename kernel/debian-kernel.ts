@@ -17,13 +17,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { LabError, messageOf } from "../base/errors.ts";
+import { LabError } from "../base/errors.ts";
+import { checkBoot } from "./boot-check.ts";
 import {
   type Builder,
   ensurePublished,
   entryFolder,
   hashOf,
   type Published,
+  removeTree,
 } from "./cache/cache.ts";
 import { makeSquashfs } from "./images/squashfs.ts";
 import { type KernelManifest, probeKernel } from "./kernel-manifest.ts";
@@ -35,8 +37,8 @@ import type { EnsureOptions } from "./progress.ts";
 import { stripModule } from "./strip-module.ts";
 import { ensureTool } from "./tools.ts";
 
-/** In the order of preference. */
-const SUITES = ["testing", "sid", "trixie"] as const;
+/** In the order of preference; UML_LAB_DEBIAN_SUITES (`trixie,sid`) names others. */
+const SUITES = ["testing", "sid", "trixie"];
 
 /** A change of what is kept of a kernel gets a new folder. */
 const LAYOUT = 2;
@@ -63,39 +65,49 @@ const MODULES_IMAGE = "modules.squashfs";
 export function ensureDebianKernel(
   options: EnsureOptions & { readonly replace?: boolean },
 ): Promise<Published<KernelManifest>> {
+  const suites = process.env.UML_LAB_DEBIAN_SUITES?.split(",").filter(Boolean) ?? SUITES;
   // the patched executable names the cache by its absolute path
   const at = entryFolder("kernels", "");
-  const name = `debian-${hashOf({ LAYOUT, SUITES, BOOT_ARGUMENTS, at }, 8)}`;
+  const name = `debian-${hashOf({ LAYOUT, suites, BOOT_ARGUMENTS, at }, 8)}`;
   const purpose = "fetching Debian's user-mode-linux";
   return ensurePublished("kernels", name, { ...options, purpose }, async (builder) => {
     if (!haveApt()) throw noApt("there is no kernel in the cache");
-    return await fromFirstSuite(entryFolder("kernels", name), builder, options);
+    return await fromFirstSuite(suites, entryFolder("kernels", name), builder, options);
   });
 }
 
 async function fromFirstSuite(
+  suites: readonly string[],
   home: string,
   builder: Builder,
   options: EnsureOptions,
 ): Promise<KernelManifest> {
-  const archives = [...SUITES.map((suite) => debianArchive(suite)), hostArchive()].filter(
+  const archives = [...suites.map((suite) => debianArchive(suite)), hostArchive()].filter(
     (archive) => archive !== undefined,
   );
-  const failures: string[] = [];
+  const failures: LabError[] = [];
   for (const archive of archives) {
     try {
       return await fromArchive(archive, home, builder, options);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!(error instanceof LabError) || error.code === "NO_SPACE") throw error;
-      failures.push(`${archive.name}: ${messageOf(error)}`);
-      const what = `no kernel from ${archive.name} (${messageOf(error).split("\n")[0]})`;
+      failures.push(error);
+      const what = `no kernel from ${archive.name}: ${error.message.split("\n")[0]}`;
       options.onProgress?.({ what, done: 0, unit: "items" });
+      removeTree(builder.folder);
+      mkdirSync(builder.folder);
     }
   }
-  throw new LabError("FETCH_FAILED", `no kernel could be had:\n  ${failures.join("\n  ")}`, {
-    hint: "is the network up, and does `apt-get update` work on this machine?",
-  });
+  const causes = failures.map(({ message }, index) => `${archives[index]?.name}: ${message}`);
+  const unfit = failures.find(({ code }) => code === "NO_KERNEL");
+  throw new LabError(
+    unfit?.code ?? "FETCH_FAILED",
+    `no kernel could be had:\n  ${causes.join("\n  ")}`,
+    {
+      hint: unfit?.hint ?? "is the network up, and does `apt-get update` work on this machine?",
+    },
+  );
 }
 
 async function fromArchive(
@@ -147,7 +159,16 @@ async function fromArchive(
     );
   copyFileSync(executable, join(folder, "linux"));
   await patch(executable, join(folder, "lib"));
-  const { release, features } = probeKernel(executable);
+  const probed = probeKernel(executable);
+  const { release } = probed;
+  onProgress?.({ what: `trying Linux ${release}`, done: 0, unit: "items" });
+  const features = await checkBoot({
+    executable,
+    bootArguments: BOOT_ARGUMENTS,
+    features: probed.features,
+    scratch: work,
+    signal,
+  });
   await patch(join(folder, "linux"), join(home, "lib"));
   renameSync(join(shipped, release), join(folder, "modules"));
   return {

@@ -141,7 +141,8 @@ function makeCacheFolder(path: string): void {
   }
 }
 
-function removeTree(path: string): void {
+/** Removes a folder and all in it, if it is there. */
+export function removeTree(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 3 });
 }
 
