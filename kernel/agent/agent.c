@@ -815,7 +815,10 @@ static void make_root(const char *type, const char *modules) {
                        "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work")) < 0)
         give_up("the overlay could not be mounted", error);
     /* The kernel's own modules; without them the guest still has what is loaded. */
-    if (modules) mount("/dev/ubdc", "/root/usr/lib/modules", modules, MS_RDONLY, NULL);
+    if (modules) {
+        call2(SYS_mkdir, "/root/lib", 0755); /* where it is a link to usr/lib, it stays one */
+        mount("/dev/ubdc", "/root/lib/modules", modules, MS_RDONLY, NULL);
+    }
     call2(SYS_mkdir, "/root/dev", 0755);
     call2(SYS_mkdir, "/root/proc", 0555);
     call2(SYS_mkdir, "/root/sys", 0555);

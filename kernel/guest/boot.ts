@@ -28,6 +28,7 @@ import { ensureInitramfs } from "../initramfs/initramfs.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { kernelCommandLine } from "./command-line.ts";
 import { Console } from "./console.ts";
+import { hostProcessesOf, isTraced } from "./host-processes.ts";
 import { chooseSandbox, planSandbox } from "./sandbox.ts";
 import { applySetup } from "./setup.ts";
 import type {
@@ -282,7 +283,7 @@ class Guest implements RunningGuest {
     options: { input?: Uint8Array; signal?: AbortSignal } = {},
   ): Promise<ExecResult> {
     options.signal?.throwIfAborted();
-    const process = this.#agent.exec(
+    const command = this.#agent.exec(
       request,
       { ...BASE_ENV, ...this.#spec.setup.env },
       { noInput: options.input === undefined },
@@ -292,16 +293,16 @@ class Guest implements RunningGuest {
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
       return () => Buffer.concat(chunks).toString("utf8");
     };
-    const stdout = gather(process.stdout);
-    const stderr = gather(process.stderr);
-    process.stdin.end(options.input ?? Buffer.alloc(0));
-    const abort = () => process.kill(9);
+    const stdout = gather(command.stdout);
+    const stderr = gather(command.stderr);
+    command.stdin.end(options.input ?? Buffer.alloc(0));
+    const abort = () => command.kill(9);
     options.signal?.addEventListener("abort", abort);
     try {
-      const { code } = await process.exit;
+      const { code } = await command.exit;
       options.signal?.throwIfAborted();
       // Its streams' last data is delivered in the next turns of the event loop.
-      await Promise.all([ended(process.stdout), ended(process.stderr)]);
+      await Promise.all([ended(command.stdout), ended(command.stderr)]);
       return { code, stdout: stdout(), stderr: stderr() };
     } finally {
       options.signal?.removeEventListener("abort", abort);
@@ -317,11 +318,24 @@ class Guest implements RunningGuest {
   }
 
   pause(): void {
-    if (this.#record) signalProcess(this.#record, "SIGSTOP", { group: true });
+    this.#signalAll("SIGSTOP");
   }
 
   resume(): void {
-    if (this.#record) signalProcess(this.#record, "SIGCONT", { group: true });
+    this.#signalAll("SIGCONT");
+  }
+
+  /** All but the traced ones: their tracer, the kernel, would take the signal for the guest's. */
+  #signalAll(signal: NodeJS.Signals): void {
+    if (this.#record === undefined) return;
+    for (const pid of hostProcessesOf(this.#record)) {
+      if (isTraced(pid)) continue;
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // gone meanwhile
+      }
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -336,11 +350,21 @@ class Guest implements RunningGuest {
     this.resume();
     this.#agent.powerOff();
     if (await gone(POWER_OFF_MS)) return;
-    this.#agent.close();
-    if (this.#record) signalProcess(this.#record, "SIGTERM", { group: true });
+    // The launcher ends all that descends from it, by its namespace or one by one.
+    if (this.#record) signalProcess(this.#record, "SIGTERM");
     if (await gone(TERMINATE_MS)) return;
-    if (this.#record) signalProcess(this.#record, "SIGKILL", { group: true });
+    if (this.#record) {
+      for (const pid of hostProcessesOf(this.#record).reverse()) kill(pid);
+    }
     await this.exited;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // gone meanwhile
   }
 }
 

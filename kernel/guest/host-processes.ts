@@ -1,23 +1,44 @@
-/** The host processes of a guest: those of the process group its launcher leads. */
+/**
+ * The host processes of a guest: its launcher and all that descends from it. UML leads a session of
+ * its own, so the process group does not find them; and none of them is ever adopted by another
+ * (the first process of their pid namespace or the launcher itself adopts orphans).
+ */
 
 import { readdirSync, readFileSync } from "node:fs";
-import type { ProcessRecord } from "../../base/processes.ts";
+import { isAlive, type ProcessRecord } from "../../base/processes.ts";
 
-/** Their pids, the launcher's among them; empty once all are gone. */
-export function hostProcessesOf({ pid: leader }: ProcessRecord): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => groupOf(pid) === leader);
+/** Their pids, parents before children; empty once the launcher is gone. */
+export function hostProcessesOf(launcher: ProcessRecord): number[] {
+  if (!isAlive(launcher)) return [];
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = parentOf(name);
+    if (parent === undefined) continue;
+    const siblings = children.get(parent);
+    if (siblings === undefined) children.set(parent, [Number(name)]);
+    else siblings.push(Number(name));
+  }
+  const found = [launcher.pid];
+  for (const pid of found) found.push(...(children.get(pid) ?? []));
+  return found;
 }
 
-/** proc(5): /proc/PID/stat, field 5. */
-function groupOf(pid: number): number | undefined {
+/** proc(5): /proc/PID/stat, field 4. Undefined where it is gone. */
+function parentOf(pid: string): number | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? undefined : Number(fields[2]);
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
   } catch {
     return undefined;
+  }
+}
+
+/** Whether a debugger traces it: under ptrace, a guest's programs are traced by its kernel. */
+export function isTraced(pid: number): boolean {
+  try {
+    return !/^TracerPid:\s*0$/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch {
+    return false;
   }
 }

@@ -1,7 +1,8 @@
 /** The shared libraries an executable is started with, and its dynamic linker. */
 
 import { execFile } from "node:child_process";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { LabError, messageOf } from "../../base/errors.ts";
 
@@ -14,6 +15,17 @@ const E_PHENTSIZE = 54;
 const E_PHNUM = 56;
 const P_OFFSET = 8;
 const P_FILESZ = 32;
+
+const COMPILER_LIBRARY = "libgcc_s.so.1";
+const LIBRARY_FOLDERS = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/lib/x86_64-linux-gnu",
+  "/usr/lib64",
+  "/usr/lib",
+];
+
+/** Where Debian's dynamic linker looks without being told. */
+export const COMPILER_LIBRARY_PLACE = `/usr/lib/x86_64-linux-gnu/${COMPILER_LIBRARY}`;
 
 const known = new Map<string, Promise<readonly string[]>>();
 
@@ -39,6 +51,16 @@ async function find(executable: string): Promise<readonly string[]> {
       cause,
     });
   }
+}
+
+/**
+ * What a threaded kernel (7.x) loads when it powers off or reboots: the compiler's library. Without
+ * it the kernel aborts then, which a power-off survives and a reboot doesn't.
+ * @param libraries of the kernel. Answers undefined where there is none.
+ */
+export function compilerLibrary(libraries: readonly string[]): string | undefined {
+  const folders = [...libraries.map(dirname), ...LIBRARY_FOLDERS];
+  return folders.map((folder) => join(folder, COMPILER_LIBRARY)).find((path) => existsSync(path));
 }
 
 /** Lines like `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`. */

@@ -14,7 +14,7 @@ import { realpathSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { LabError } from "../../base/errors.ts";
-import { librariesOf } from "./libraries.ts";
+import { COMPILER_LIBRARY_PLACE, compilerLibrary, librariesOf } from "./libraries.ts";
 
 const run = promisify(execFile);
 
@@ -102,9 +102,17 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
   const options = ["--sandbox", level, "--parent", String(process.pid)];
   if (input.cpu !== undefined) options.push("--cpu", String(input.cpu));
   const libraries = await librariesOf(input.executable);
+  const extra = libraries.length === 0 ? undefined : compilerLibrary(libraries);
   if (level !== "namespaces") {
-    const readable = [input.executable, ...libraries, input.initramfs, input.image, input.inbox];
-    if (input.modulesImage !== undefined) readable.push(input.modulesImage);
+    const readable = [
+      input.executable,
+      ...libraries,
+      ...(extra ? [extra] : []),
+      input.initramfs,
+      input.image,
+      input.inbox,
+      ...(input.modulesImage ? [input.modulesImage] : []),
+    ];
     for (const path of readable) options.push("--ro", realpathSync(path), "-");
     const umlFolder = join(input.folder, "uml");
     for (const path of [umlFolder, input.ramFolder]) options.push("--rw", realpathSync(path), "-");
@@ -126,6 +134,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
   };
   options.push("--shm", String(input.memoryBytes + SHM_SLACK));
   for (const library of libraries) give(library, library);
+  if (extra !== undefined) give(extra, COMPILER_LIBRARY_PLACE);
   const executable = give(input.executable, "/linux");
   return {
     executable,
