@@ -14,6 +14,7 @@ import { promisify } from "node:util";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
 import { packageRoot } from "../../base/package-root.ts";
+import { ensureTool } from "../tools.ts";
 
 const run = promisify(execFile);
 
@@ -42,8 +43,6 @@ export interface BuildOptions {
   readonly signal?: AbortSignal;
   /** For tests; otherwise chosen. */
   readonly compiler?: Compiler;
-  /** Where there is no compiler: answers the path of tcc. */
-  readonly fetchTcc?: () => Promise<string>;
 }
 
 /** The executable at its place in the cache; compiled first if it isn't there. */
@@ -88,8 +87,7 @@ async function* candidates(options: BuildOptions): AsyncGenerator<Compiler> {
     const path = findOnPath(name);
     if (path !== undefined) yield { path, kind: "gnu" };
   }
-  const tcc = findOnPath("tcc") ?? (await options.fetchTcc?.());
-  if (tcc !== undefined) yield { path: tcc, kind: "tcc" };
+  yield { path: await ensureTool("tcc", { signal: options.signal }), kind: "tcc" };
 }
 
 /** The first executable of that name on PATH. */
