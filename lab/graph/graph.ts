@@ -1,0 +1,19 @@
+/** Pictures of a lab: for print and browsers, for Markdown, for Graphviz, for a terminal. */
+
+import type { LabPlan } from "../plan/plan.ts";
+import { drawDot } from "./dot.ts";
+import { drawMermaid } from "./mermaid.ts";
+import { drawingOf } from "./model.ts";
+import { drawSvg } from "./svg.ts";
+import { drawText } from "./text.ts";
+
+export const GRAPH_FORMATS = ["svg", "mermaid", "dot", "text"] as const;
+
+export type GraphFormat = (typeof GRAPH_FORMATS)[number];
+
+const DRAW = { svg: drawSvg, mermaid: drawMermaid, dot: drawDot, text: drawText };
+
+/** The same plan gives the same picture. Ends with a newline. */
+export function drawGraph(plan: LabPlan, format: GraphFormat): string {
+  return DRAW[format](drawingOf(plan));
+}

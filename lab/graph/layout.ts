@@ -1,0 +1,170 @@
+/**
+ * Where the nodes of a drawing stand. Graphviz (as WebAssembly, `@viz-js/viz`) lays the graph out
+ * with several of its engines; the one with the fewest crossings wins. Pixels, y downwards.
+ */
+
+import { instance } from "@viz-js/viz";
+
+export interface Box {
+  /** Centre. */
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+export interface LayoutNode {
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface LayoutEdge {
+  readonly ends: readonly [string, string];
+  /** How long the edge should be between the borders of its nodes, for what is written on it. */
+  readonly length: number;
+}
+
+const viz = await instance();
+
+const POINTS_PER_INCH = 72;
+
+/** Engines in the order of liking, up to how many nodes each is tried. neato from several starts. */
+const TRIES = [
+  { engine: "neato", start: "1", most: 200 },
+  { engine: "neato", start: "2", most: 60 },
+  { engine: "neato", start: "3", most: 60 },
+  { engine: "neato", start: "4", most: 60 },
+  { engine: "dot", start: "1", most: 60 },
+  { engine: "circo", start: "1", most: 60 },
+  { engine: "fdp", start: "1", most: 120 },
+  { engine: "sfdp", start: "1", most: 5000 },
+  { engine: "twopi", start: "1", most: 120 },
+] as const;
+
+/** The centres of the nodes, by name. The same graph gives the same layout. */
+export function layOut(
+  nodes: readonly LayoutNode[],
+  edges: readonly LayoutEdge[],
+): Map<string, Point> {
+  if (nodes.length === 1) return new Map([[nodes[0]?.name ?? "", { x: 0, y: 0 }]]);
+  const sizes = new Map(nodes.map((node) => [node.name, node]));
+  const tries = TRIES.filter(({ most }) => nodes.length <= most);
+  let best: { readonly at: Map<string, Point>; readonly penalty: number } | undefined;
+  for (const { engine, start } of tries) {
+    const at = run(engine, start, nodes, edges);
+    if (at === undefined) continue;
+    const penalty = ugliness(at, sizes, edges);
+    // One further down the list must be clearly better.
+    if (best === undefined || penalty < best.penalty * 0.85) best = { at, penalty };
+  }
+  if (best === undefined) throw new Error("no Graphviz engine could lay the graph out");
+  return best.at;
+}
+
+function run(
+  engine: string,
+  start: string,
+  nodes: readonly LayoutNode[],
+  edges: readonly LayoutEdge[],
+): Map<string, Point> | undefined {
+  const ids = new Map(nodes.map(({ name }, i) => [name, `n${i}`]));
+  const longest = Math.max(60, ...edges.map(({ length }) => length));
+  const result = viz.render(
+    {
+      directed: false,
+      graphAttributes: {
+        // circo and twopi keep nodes apart by themselves, and prism would bend their circles.
+        ...(engine === "circo" || engine === "twopi" ? {} : { overlap: "prism" }),
+        sep: "+16",
+        start,
+        nodesep: 0.4,
+        ranksep: engine === "twopi" ? (longest + 90) / POINTS_PER_INCH : longest / POINTS_PER_INCH,
+        mindist: Math.max(0.15, (longest - 50) / POINTS_PER_INCH),
+      },
+      nodeAttributes: { shape: "box", fixedsize: true, label: "" },
+      nodes: nodes.map(({ name, width, height }) => ({
+        name: ids.get(name) as string,
+        attributes: { width: width / POINTS_PER_INCH, height: height / POINTS_PER_INCH },
+      })),
+      edges: edges.map(({ ends: [a, b], length }) => ({
+        tail: ids.get(a) as string,
+        head: ids.get(b) as string,
+        // Between centres, as neato has it.
+        attributes: { len: (length + 80) / POINTS_PER_INCH },
+      })),
+    },
+    { engine, format: "plain" },
+  );
+  if (result.status !== "success") return undefined;
+  const names = new Map([...ids].map(([name, id]) => [id, name]));
+  const at = new Map<string, Point>();
+  for (const line of result.output.split("\n")) {
+    // node NAME X Y …, in inches, y upwards
+    const [word, id = "", x, y] = line.split(" ");
+    const name = names.get(id);
+    if (word !== "node" || name === undefined) continue;
+    at.set(name, { x: Number(x) * POINTS_PER_INCH, y: -Number(y) * POINTS_PER_INCH });
+  }
+  return at.size === nodes.length ? at : undefined;
+}
+
+/** Crossings of edges, edges through nodes, and area, weighed. */
+function ugliness(
+  at: ReadonlyMap<string, Point>,
+  sizes: ReadonlyMap<string, LayoutNode>,
+  edges: readonly LayoutEdge[],
+): number {
+  const lines = edges.map(({ ends: [a, b] }) => ({
+    names: [a, b],
+    from: at.get(a) as Point,
+    to: at.get(b) as Point,
+  }));
+  let penalty = 1;
+  for (const [i, one] of lines.entries()) {
+    for (const two of lines.slice(i + 1)) {
+      if (one.names.some((name) => two.names.includes(name))) continue;
+      if (crosses(one.from, one.to, two.from, two.to)) penalty += 4;
+    }
+    for (const [name, point] of at) {
+      const size = sizes.get(name);
+      if (size === undefined || one.names.includes(name)) continue;
+      if (touches(one.from, one.to, { ...point, ...size })) penalty += 8;
+    }
+  }
+  const xs = [...at.values()].map(({ x }) => x);
+  const ys = [...at.values()].map(({ y }) => y);
+  const width = Math.max(...xs) - Math.min(...xs) + 100;
+  const height = Math.max(...ys) - Math.min(...ys) + 100;
+  const stretched = Math.max(width / height, height / width);
+  return penalty + (width * height) / (at.size * 40_000) + Math.max(0, stretched - 3) / 2;
+}
+
+const side = (a: Point, b: Point, c: Point) =>
+  Math.sign((b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x));
+
+export const crosses = (a: Point, b: Point, c: Point, d: Point): boolean =>
+  side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b);
+
+/** A line goes through a box. */
+export function touches(from: Point, to: Point, { x, y, width, height }: Box): boolean {
+  const [left, right, top, bottom] = [x - width / 2, x + width / 2, y - height / 2, y + height / 2];
+  const inside = ({ x: px, y: py }: Point) => px > left && px < right && py > top && py < bottom;
+  if (inside(from) || inside(to)) return true;
+  const corners = [
+    { x: left, y: top },
+    { x: right, y: top },
+    { x: right, y: bottom },
+    { x: left, y: bottom },
+  ] as const;
+  return corners.some((corner, i) => crosses(from, to, corner, corners[(i + 1) % 4] as Point));
+}
+
+export const overlaps = (a: Box, b: Box, gap = 0): boolean =>
+  Math.abs(a.x - b.x) * 2 < a.width + b.width + 2 * gap &&
+  Math.abs(a.y - b.y) * 2 < a.height + b.height + 2 * gap;
