@@ -1,0 +1,217 @@
+/**
+ * The fabric process: a synchronous `epoll_wait` loop and nothing else — no promise, no event loop.
+ * Orders come over descriptor 3, one JSON object a line (control/messages.ts); its end ends us.
+ */
+
+import { rmSync } from "node:fs";
+import { messageOf } from "../base/errors.ts";
+import type {
+  FabricCounters,
+  FabricEvent,
+  FabricReply,
+  FabricRequest,
+} from "./control/messages.ts";
+import { FabricCore } from "./fabric-core.ts";
+import * as libc from "./libc/libc.ts";
+import type { Nic } from "./nic.ts";
+
+const CONTROL_FD = 3;
+const LONGEST_LINE = 16 * 1024 * 1024;
+/** Turns between looks at other events while frames are moving. */
+const TURNS_A_LOOK = 4;
+
+/** What a tag of an epoll event stands for. */
+type Watched =
+  | { readonly kind: "control" }
+  | { readonly kind: "listener"; readonly nic: Nic }
+  | { readonly kind: "session"; readonly nic: Nic }
+  | { readonly kind: "kick"; readonly nic: Nic; readonly queue: number };
+
+const epoll = new libc.Epoll();
+const watched: (Watched | undefined)[] = [];
+const tagOf = new Map<number, number>();
+const listeners = new Map<Nic, number>();
+
+function watch(fd: number, events: number, what: Watched): void {
+  const free = watched.indexOf(undefined);
+  const tag = free < 0 ? watched.length : free;
+  epoll.add(fd, events, tag);
+  watched[tag] = what;
+  tagOf.set(fd, tag);
+}
+
+function unwatch(fd: number): void {
+  const tag = tagOf.get(fd);
+  if (tag === undefined) return;
+  epoll.remove(fd);
+  watched[tag] = undefined;
+  tagOf.delete(fd);
+}
+
+const core = new FabricCore(
+  {
+    listen(nic) {
+      rmSync(nic.spec.socketPath, { force: true });
+      const fd = libc.listenUnix(nic.spec.socketPath);
+      listeners.set(nic, fd);
+      watch(fd, libc.EPOLLIN, { kind: "listener", nic });
+    },
+    unlisten(nic) {
+      const fd = listeners.get(nic);
+      if (fd === undefined) return;
+      listeners.delete(nic);
+      unwatch(fd);
+      libc.close(fd);
+      rmSync(nic.spec.socketPath, { force: true });
+    },
+    watch(nic, fd, queue) {
+      if (queue < 0) watch(fd, libc.EPOLLIN, { kind: "session", nic });
+      // edge-triggered and never read: each kick is an edge
+      else watch(fd, libc.EPOLLIN | libc.EPOLLET, { kind: "kick", nic, queue });
+    },
+    unwatch,
+  },
+  tell,
+);
+
+// ------------------------------------------------------------------ control
+
+const output: Buffer[] = [];
+let outputWatched = false;
+
+function tell(message: FabricReply | FabricEvent): void {
+  output.push(Buffer.from(`${JSON.stringify(message)}\n`));
+  flushOutput();
+}
+
+function flushOutput(): void {
+  for (let first = output[0]; first !== undefined; first = output[0]) {
+    const wrote = libc.write(CONTROL_FD, first);
+    if (wrote < 0) break;
+    if (wrote === first.length) output.shift();
+    else output[0] = first.subarray(wrote);
+  }
+  const waiting = output.length > 0;
+  if (waiting !== outputWatched) {
+    const tag = tagOf.get(CONTROL_FD);
+    if (tag === undefined) return;
+    epoll.modify(CONTROL_FD, libc.EPOLLIN | (waiting ? libc.EPOLLOUT : 0), tag);
+    outputWatched = waiting;
+  }
+}
+
+const inputChunk = Buffer.alloc(64 * 1024);
+let input = Buffer.alloc(0);
+
+/** False at the end of the control connection. */
+function readControl(): boolean {
+  for (;;) {
+    const got = libc.read(CONTROL_FD, inputChunk);
+    if (got === 0) return false;
+    if (got < 0) return true;
+    input = Buffer.concat([input, inputChunk.subarray(0, got)]);
+    for (let end = input.indexOf(10); end >= 0; end = input.indexOf(10)) {
+      const line = input.subarray(0, end).toString();
+      input = input.subarray(end + 1);
+      handleLine(line);
+    }
+    if (input.length > LONGEST_LINE) throw new Error("a control message without an end");
+  }
+}
+
+function handleLine(line: string): void {
+  const { id, ...request } = JSON.parse(line) as FabricRequest & { id: number };
+  try {
+    const counters = handle(request as FabricRequest);
+    tell(counters === undefined ? { id, ok: true } : { id, ok: true, counters });
+  } catch (error) {
+    tell({ id, ok: false, message: messageOf(error) });
+  }
+}
+
+function handle(request: FabricRequest): FabricCounters | undefined {
+  switch (request.op) {
+    case "add-nic":
+      core.addNic(request.spec);
+      return undefined;
+    case "add-switch":
+      core.addSwitch(request.spec);
+      return undefined;
+    case "add-link":
+      core.addLink(request.spec);
+      return undefined;
+    case "remove-nic":
+      core.removeNic(request.nic);
+      return undefined;
+    case "remove-switch":
+      core.removeSwitch(request.switch);
+      return undefined;
+    case "remove-link":
+      core.removeLink(request.link);
+      return undefined;
+    case "set-link":
+      core.setImpairments(request.link, request.impairments);
+      return undefined;
+    case "link-state":
+      core.setLinkState(request.link, request.up);
+      return undefined;
+    case "counters":
+      return core.counters();
+    default:
+      throw new Error(`unknown request ${JSON.stringify(request)}`);
+  }
+}
+
+// ------------------------------------------------------------------ the loop
+
+function accept(nic: Nic): void {
+  for (;;) {
+    const fd = libc.accept(listeners.get(nic) as number);
+    if (fd < 0) return;
+    nic.accept(fd);
+  }
+}
+
+/** False once the fabric should end. */
+function handleEvents(count: number): boolean {
+  for (let i = 0; i < count; i++) {
+    const what = watched[epoll.tags[i]!];
+    if (what === undefined) continue; // closed by an event before it
+    switch (what.kind) {
+      case "kick":
+        core.kicked(what.nic, what.queue);
+        break;
+      case "session":
+        what.nic.sessionReadable();
+        break;
+      case "listener":
+        accept(what.nic);
+        break;
+      case "control":
+        if ((epoll.events[i]! & libc.EPOLLOUT) !== 0) flushOutput();
+        if (!readControl()) return false;
+        break;
+    }
+  }
+  return true;
+}
+
+function main(): void {
+  libc.setNonBlocking(CONTROL_FD);
+  watch(CONTROL_FD, libc.EPOLLIN, { kind: "control" });
+  tell({ event: "ready" });
+  let busy = false;
+  for (;;) {
+    const count = epoll.wait(busy ? 0 : core.patienceMs);
+    core.clock.nowMs = performance.now();
+    if (!handleEvents(count)) break;
+    core.tick();
+    busy = core.turn();
+    for (let i = 1; i < TURNS_A_LOOK && busy; i++) busy = core.turn();
+  }
+  for (const [nic] of listeners) rmSync(nic.spec.socketPath, { force: true });
+}
+
+main();
+// FFI and views leave nothing that an orderly exit would have to wait for
+process.exit(0);
