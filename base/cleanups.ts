@@ -6,10 +6,10 @@
  *     const fd = open(...);  cleanups.defer("close the RAM file", () => close(fd));
  */
 export class Cleanups implements AsyncDisposable {
-  readonly #stack: { readonly what: string; readonly run: () => void | Promise<void> }[] = [];
+  readonly #stack: { readonly what: string; readonly run: () => void | PromiseLike<void> }[] = [];
   #disposing: Promise<void> | undefined;
 
-  defer(what: string, run: () => void | Promise<void>): void {
+  defer(what: string, run: () => void | PromiseLike<void>): void {
     this.#stack.push({ what, run });
   }
 
