@@ -63,7 +63,7 @@ export function parseIp(text: string): IpAddress | undefined {
 
 /** `10.0.1.10/24` or `2001:db8::1/64`. Undefined without a prefix length. */
 export function parseInterfaceAddress(text: string): InterfaceAddress | undefined {
-  const match = /^([^/]+)\/(\d{1,3})$/.exec(text);
+  const match = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text);
   if (match === null) return undefined;
   const address = parseIp(match[1] as string);
   const prefixLength = Number(match[2]);

@@ -17,8 +17,9 @@ export function parseDurationNs(text: string): number | undefined {
   return Math.round(Number(match[1]) * (NS_PER[match[2] as string] as number));
 }
 
-/** `48M`, `1G`, `512K` to bytes (powers of 1024). */
+/** `48M`, `1G`, `512K`, `1500B` to bytes (powers of 1024). */
 export function parseBytes(text: string): number | undefined {
+  if (/^\d+B$/.test(text)) return Number(text.slice(0, -1));
   const match = /^(\d+(?:\.\d+)?)([KMGT])(?:i?B)?$/.exec(text);
   if (match === null) return undefined;
   const power = "KMGT".indexOf(match[2] as string) + 1;

@@ -154,7 +154,7 @@ function readPrefixed(text: string): InterfaceAddress | Wrong {
       hint: "write the number of leading one bits: `/24` for 255.255.255.0",
     };
   }
-  if (!/^\d{1,3}$/.test(length) || Number(length) > bits) {
+  if (!/^(0|[1-9]\d{0,2})$/.test(length) || Number(length) > bits) {
     return {
       message: `\`/${length}\` is not a prefix length of IPv${address.family}`,
       hint: `it is a number from 1 to ${bits}`,
