@@ -1,0 +1,34 @@
+/**
+ * Everything the commands ask of the rest of the house, behind one interface: tests put fakes in
+ * its place, and each part is loaded when it is first called, so that `uml-lab --version` loads
+ * none of it.
+ */
+
+import type { Finding } from "../kernel/doctor.ts";
+import type { Image, Kernel } from "../kernel/guest/spec.ts";
+import type { OnProgress } from "../kernel/progress.ts";
+import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
+import type { GraphFormat } from "../lab/graph/graph.ts";
+import type { LabPlan } from "../lab/plan/plan.ts";
+
+export interface FetchOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+}
+
+export interface Engine {
+  /** Reads, checks and plans. Throws LabErrors. */
+  planFile(file: string, env: NodeJS.ProcessEnv): Promise<LabPlan>;
+  drawGraph(plan: LabPlan, format: GraphFormat): Promise<string>;
+  upLab(options: UpOptions): Promise<{ readonly lab: RunningLab; readonly report: Report }>;
+  testLab(options: UpOptions): Promise<Report>;
+  listLabs(): Promise<readonly LabSummary[]>;
+  findLab(nameOrFile?: string): Promise<RunningLab>;
+  cleanUp(options: { readonly cache: boolean }, onEvent: OnLabEvent): Promise<void>;
+  ensureKernel(choice: string, options: FetchOptions): Promise<Kernel>;
+  listKernels(): Promise<readonly Kernel[]>;
+  listImages(): Promise<readonly Image[]>;
+  examineMachine(): Promise<readonly Finding[]>;
+}
+
+export type { Finding, GraphFormat };

@@ -1,0 +1,62 @@
+/** Progress where nobody watches live: one plain line a step, on standard error. */
+
+import { formatBytes, formatDurationNs } from "../../base/units.ts";
+import type { LabEvent } from "../../lab/api.ts";
+import type { ProgressView } from "../context.ts";
+import type { Output } from "../output.ts";
+
+export class PlainProgress implements ProgressView {
+  readonly #output: Output;
+  readonly #verbose: boolean;
+  /** What was announced; its end is told once as well. */
+  readonly #begun = new Map<string, "begun" | "done">();
+
+  constructor(output: Output, verbose: boolean) {
+    this.#output = output;
+    this.#verbose = verbose;
+  }
+
+  readonly onEvent = (event: LabEvent): void => {
+    const line = this.#lineOf(event);
+    if (line !== undefined) void this.#output.write(`${line}\n`);
+  };
+
+  readonly onProgress: ProgressView["onProgress"] = (progress) =>
+    this.onEvent({ type: "progress", ...progress });
+
+  [Symbol.dispose](): void {}
+
+  #lineOf(event: LabEvent): string | undefined {
+    if (event.type === "step") {
+      return event.detail === undefined ? event.step : `${event.step}: ${event.detail}`;
+    }
+    if (event.type === "notice") return `note: ${event.message}`;
+    if (event.type === "guest") {
+      // Without --verbose only what a person waits for, or must know of.
+      const passing = ["starting", "agent", "setup"].includes(event.state);
+      if (passing && !this.#verbose) return undefined;
+      const time = event.ms === undefined ? "" : ` (${formatDurationNs(event.ms * 1e6)})`;
+      return `${event.guest}: ${event.state}${time}`;
+    }
+    if (event.type === "reachability") {
+      if (!this.#verbose) return undefined;
+      return `probed ${event.probed} of ${event.of}, ${event.reached} answered`;
+    }
+    return this.#progressLine(event);
+  }
+
+  #progressLine(event: LabEvent & { type: "progress" }): string | undefined {
+    const seen = this.#begun.get(event.what);
+    const complete = event.total !== undefined && event.done >= event.total;
+    if (complete && seen !== "done") {
+      this.#begun.set(event.what, "done");
+      const amount = event.unit === "bytes" ? formatBytes(event.done) : String(event.done);
+      return `${event.what}: ${amount}, done`;
+    }
+    if (seen !== undefined) return undefined;
+    this.#begun.set(event.what, "begun");
+    if (event.total === undefined) return event.what;
+    const amount = event.unit === "bytes" ? formatBytes(event.total) : String(event.total);
+    return `${event.what}: ${amount}`;
+  }
+}

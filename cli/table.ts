@@ -1,0 +1,414 @@
+/** Every command of uml-lab: its words, its help, and where its code is. */
+
+import type { ArgumentSpec, CommandSpec, OptionSpec } from "./command.ts";
+
+const FILE: ArgumentSpec = { name: "FILE", kind: "topology" };
+const LAB: ArgumentSpec = { name: "LAB", kind: "lab", optional: true };
+const GUEST: ArgumentSpec = { name: "GUEST", kind: "guest" };
+const GUESTS: ArgumentSpec = { name: "GUEST", kind: "guest", many: true };
+const LINK: ArgumentSpec = { name: "LINK", kind: "link" };
+const CMD: ArgumentSpec = { name: "CMD", kind: "text", many: true };
+
+const ON_LAB: OptionSpec = {
+  name: "lab",
+  value: "LAB",
+  kind: "lab",
+  summary: "the lab, where more than one runs (or write LAB/GUEST)",
+};
+const JUNIT: OptionSpec = {
+  name: "junit",
+  value: "FILE",
+  kind: "file",
+  summary: "write the report as JUnit XML as well",
+};
+const HTML: OptionSpec = {
+  name: "html",
+  value: "FILE",
+  kind: "file",
+  summary: "write the report as one self-contained HTML page as well",
+};
+
+const LAB_NOTE =
+  "LAB is a lab's name or its topology file. It can be left out where exactly one lab runs, or " +
+  "where the current folder has a single topology file.";
+const GUEST_NOTE = "GUEST is a guest's name, or LAB/GUEST where more than one lab runs.";
+
+export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "format",
+    value: "FORMAT",
+    choices: ["text", "json"],
+    summary: "text for people, json for programs (one document on standard output)",
+  },
+  { name: "quiet", short: "q", summary: "results and errors only, no progress" },
+  { name: "verbose", short: "v", summary: "say more, one plain line a step" },
+  { name: "help", short: "h", summary: "this help" },
+];
+
+/** The order is that of the help; groups are told apart by `GROUPS`. */
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "up",
+    summary: "check FILE, boot it, wire it, measure who reaches whom; the lab goes on running",
+    arguments: [FILE],
+    options: [JUNIT, HTML],
+    notes: [
+      "The report is a matrix of guests against guests. The exit status is 0 where everything " +
+        "expected held and 1 where it did not; the lab runs on in both cases. Ctrl-C stops and " +
+        "removes everything that was started.",
+    ],
+    examples: [
+      ["uml-lab up topologies/two-lans.yaml", "boot two LANs and the router between them"],
+      ["uml-lab up lab.yaml --format json > report.json", "the report for a program"],
+    ],
+    load: () => import("./commands/up.ts"),
+  },
+  {
+    name: "down",
+    summary: "stop a lab; nothing of it is left",
+    arguments: [LAB],
+    options: [{ name: "all", summary: "every lab that runs" }],
+    notes: [LAB_NOTE],
+    examples: [
+      ["uml-lab down", "the lab that runs"],
+      ["uml-lab down two-lans", "by its name"],
+      ["uml-lab down --all", "all of them"],
+    ],
+    load: () => import("./commands/down.ts"),
+  },
+  {
+    name: "test",
+    summary: "up, judge, down: one command for continuous integration",
+    arguments: [FILE],
+    options: [JUNIT, HTML],
+    examples: [
+      ["uml-lab test lab.yaml", "status 0 if everything expected held, 1 if not"],
+      ["uml-lab test lab.yaml --junit report.xml --html report.html", "reports for CI"],
+    ],
+    load: () => import("./commands/test.ts"),
+  },
+  {
+    name: "verify",
+    summary: "measure and judge again, on the running lab",
+    arguments: [LAB],
+    options: [JUNIT, HTML],
+    notes: [LAB_NOTE],
+    examples: [["uml-lab verify", "who reaches whom now?"]],
+    load: () => import("./commands/verify.ts"),
+  },
+  {
+    name: "check",
+    summary: "read and check FILE only; starts nothing",
+    arguments: [FILE],
+    options: [],
+    examples: [["uml-lab check lab.yaml", "every mistake with its line, its column and advice"]],
+    load: () => import("./commands/check.ts"),
+  },
+  {
+    name: "plan",
+    summary: "what would be started: addresses, links, probes",
+    arguments: [FILE],
+    options: [],
+    examples: [
+      ["uml-lab plan lab.yaml", "for reading"],
+      ["uml-lab plan lab.yaml --format json", "for a program"],
+    ],
+    load: () => import("./commands/plan.ts"),
+  },
+  {
+    name: "graph",
+    summary: "draw a topology",
+    arguments: [{ name: "FILE|LAB", kind: "topology", optional: true }],
+    options: [
+      {
+        name: "format",
+        value: "FORMAT",
+        choices: ["svg", "mermaid", "dot", "text"],
+        summary: "svg, mermaid, dot or text (default: text)",
+      },
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        kind: "file",
+        summary: "write to FILE; its ending chooses the format",
+      },
+    ],
+    examples: [
+      ["uml-lab graph lab.yaml", "a drawing for the terminal"],
+      ["uml-lab graph lab.yaml -o lab.svg", "a picture for a handout"],
+    ],
+    load: () => import("./commands/graph.ts"),
+  },
+  {
+    name: "ps",
+    summary: "the labs that run",
+    arguments: [],
+    options: [],
+    examples: [["uml-lab ps", ""]],
+    load: () => import("./commands/ps.ts"),
+  },
+  {
+    name: "status",
+    summary: "a lab's guests (state, memory, CPU) and links (counters)",
+    arguments: [LAB],
+    options: [{ name: "watch", short: "w", summary: "draw it again every second, with rates" }],
+    notes: [LAB_NOTE],
+    examples: [["uml-lab status --watch", "a live view; Ctrl-C ends it"]],
+    load: () => import("./commands/status.ts"),
+  },
+  {
+    name: "exec",
+    summary: "run a command in a guest: its input, output and exit status",
+    arguments: [GUEST, CMD],
+    options: [
+      { name: "tty", short: "t", summary: "give the command a terminal" },
+      {
+        name: "env",
+        short: "e",
+        value: "NAME=VALUE",
+        summary: "set a variable; can be repeated",
+      },
+      { name: "cwd", value: "DIR", summary: "the folder in the guest to run it in" },
+      ON_LAB,
+    ],
+    passThrough: true,
+    notes: [GUEST_NOTE, "The exit status is the command's own; 128+N where signal N ended it."],
+    examples: [
+      ["uml-lab exec alice -- ip route", "options after -- belong to the command"],
+      ["uml-lab exec alice -- sh -c 'cat > /tmp/x' < local.txt", "standard input goes in"],
+      ["uml-lab exec -t r1 -- top", "a full-screen program"],
+    ],
+    load: () => import("./commands/exec.ts"),
+  },
+  {
+    name: "shell",
+    summary: "an interactive shell in a guest",
+    arguments: [GUEST],
+    options: [ON_LAB],
+    notes: [
+      GUEST_NOTE,
+      "Every key goes to the guest, Ctrl-C too. The shell ends with `exit` or Ctrl-D; where a " +
+        "guest hangs, press Ctrl-] three times within a second to leave it.",
+    ],
+    examples: [["uml-lab shell alice", ""]],
+    load: () => import("./commands/shell.ts"),
+  },
+  {
+    name: "console",
+    summary: "the kernel's console, from the boot on, with input",
+    arguments: [GUEST],
+    options: [ON_LAB],
+    notes: [GUEST_NOTE, "Press Ctrl-] three times within a second to leave it."],
+    examples: [["uml-lab console alice", ""]],
+    load: () => import("./commands/console.ts"),
+  },
+  {
+    name: "logs",
+    summary: "what the kernel's console has said",
+    arguments: [GUEST],
+    options: [{ name: "follow", short: "f", summary: "go on as it comes" }, ON_LAB],
+    notes: [GUEST_NOTE],
+    examples: [
+      ["uml-lab logs alice", ""],
+      ["uml-lab logs -f alice", "go on"],
+    ],
+    load: () => import("./commands/logs.ts"),
+  },
+  {
+    name: "cp",
+    summary: "copy files into a guest or out of it",
+    arguments: [
+      { name: "FROM", kind: "file" },
+      { name: "TO", kind: "file" },
+    ],
+    options: [{ name: "recursive", short: "r", summary: "folders, with all they hold" }, ON_LAB],
+    notes: ["One of the two is GUEST:/PATH (or LAB/GUEST:/PATH). `-` is standard input or output."],
+    examples: [
+      ["uml-lab cp frr.conf r1:/etc/frr/frr.conf", "in"],
+      ["uml-lab cp r1:/var/log/messages .", "out"],
+      ["uml-lab cp -r www alice:/srv", "a folder"],
+    ],
+    load: () => import("./commands/cp.ts"),
+  },
+  ...(
+    [
+      ["restart", "stop guests and boot them again"],
+      ["stop", "power guests off; the lab goes on"],
+      ["start", "boot guests that were stopped"],
+      ["pause", "freeze guests where they are"],
+      ["resume", "let paused guests go on"],
+    ] as const
+  ).map(
+    ([name, summary]): CommandSpec => ({
+      name,
+      summary,
+      arguments: [GUESTS],
+      options: [ON_LAB],
+      notes: [GUEST_NOTE],
+      examples: [[`uml-lab ${name} r1`, ""]],
+      load: async () => (await import("./commands/lifecycle.ts")).commandFor(name),
+    }),
+  ),
+  {
+    name: "link show",
+    summary: "a lab's links with what passed and what did not",
+    arguments: [{ ...LINK, optional: true }],
+    options: [ON_LAB],
+    examples: [["uml-lab link show", ""]],
+    load: () => import("./commands/link-show.ts"),
+  },
+  {
+    name: "link set",
+    summary: "change a cable while the lab runs",
+    arguments: [LINK, { name: "KEY=VALUE", kind: "text", many: true }],
+    options: [
+      {
+        name: "from",
+        value: "END",
+        summary: "only frames that leave this end (a guest or a switch)",
+      },
+      ON_LAB,
+    ],
+    notes: [
+      "Keys: delay, jitter (10ms), loss, duplicate, corrupt, reorder (1%), rate (10Mbit), queue " +
+        "(100 for frames, 64K for bytes). KEY=none takes one away; `none` alone takes all away.",
+    ],
+    examples: [
+      ["uml-lab link set core delay=10ms loss=1%", "both ways"],
+      ["uml-lab link set core rate=1Mbit --from r1", "one way"],
+      ["uml-lab link set core none", "a perfect cable again"],
+    ],
+    load: () => import("./commands/link-set.ts"),
+  },
+  {
+    name: "link up",
+    summary: "plug a cable in",
+    arguments: [LINK],
+    options: [ON_LAB],
+    examples: [["uml-lab link up core", ""]],
+    load: async () => (await import("./commands/link-state.ts")).commandFor(true),
+  },
+  {
+    name: "link down",
+    summary: "pull a cable: the guests see their carrier go",
+    arguments: [LINK],
+    options: [ON_LAB],
+    examples: [["uml-lab link down core", ""]],
+    load: async () => (await import("./commands/link-state.ts")).commandFor(false),
+  },
+  {
+    name: "kernel list",
+    summary: "the kernels at hand",
+    arguments: [],
+    options: [],
+    examples: [["uml-lab kernel list", ""]],
+    load: () => import("./commands/kernel-list.ts"),
+  },
+  {
+    name: "kernel fetch",
+    summary: "fetch the kernel that labs use by default",
+    arguments: [{ name: "KERNEL", kind: "text", optional: true }],
+    options: [],
+    notes: ["KERNEL is `auto`, `debian`, `lean` or a path; default `auto`."],
+    examples: [["uml-lab kernel fetch", "before going offline"]],
+    load: () => import("./commands/kernel-fetch.ts"),
+  },
+  {
+    name: "image list",
+    summary: "the images at hand",
+    arguments: [],
+    options: [],
+    examples: [["uml-lab image list", ""]],
+    load: () => import("./commands/image-list.ts"),
+  },
+  {
+    name: "ssh-config",
+    summary: "an OpenSSH configuration by which ssh, scp and Ansible reach the guests",
+    arguments: [LAB],
+    options: [],
+    notes: [
+      "No network lies between: ssh runs this program as its ProxyCommand, which starts an SSH " +
+        "server in the guest over the control channel.",
+    ],
+    examples: [
+      ["uml-lab ssh-config > ssh.conf && ssh -F ssh.conf alice", ""],
+      ["uml-lab ssh-config >> ~/.ssh/config", "for every program that uses ssh"],
+    ],
+    load: () => import("./commands/ssh-config.ts"),
+  },
+  {
+    name: "ssh-proxy",
+    summary: "the ProxyCommand of ssh-config",
+    arguments: [GUEST],
+    options: [ON_LAB],
+    examples: [],
+    hidden: true,
+    load: () => import("./commands/ssh-proxy.ts"),
+  },
+  {
+    name: "clean",
+    summary: "remove what crashed labs left",
+    arguments: [],
+    options: [{ name: "cache", summary: "fetched kernels and images as well" }],
+    examples: [
+      ["uml-lab clean", "labs that run are left alone"],
+      ["uml-lab clean --cache", "the next `up` fetches again"],
+    ],
+    load: () => import("./commands/clean.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "what this machine has and lacks, and the command that mends each",
+    arguments: [],
+    options: [],
+    examples: [["uml-lab doctor", "status 3 if something required is missing"]],
+    load: () => import("./commands/doctor.ts"),
+  },
+  {
+    name: "completion",
+    summary: "completion for your shell: commands, options, labs, guests, links",
+    arguments: [{ name: "SHELL", kind: "text" }],
+    options: [],
+    examples: [
+      ["source <(uml-lab completion bash)", "in ~/.bashrc"],
+      ["uml-lab completion zsh > ~/.zfunc/_uml-lab", "in a folder of $fpath"],
+      ["uml-lab completion fish > ~/.config/fish/completions/uml-lab.fish", ""],
+    ],
+    load: () => import("./commands/completion.ts"),
+  },
+  {
+    name: "complete-words",
+    summary: "the words that could come next, for completion scripts",
+    arguments: [{ name: "WORD", kind: "text", many: true }],
+    options: [],
+    examples: [],
+    passThrough: true,
+    hidden: true,
+    load: () => import("./commands/complete-words.ts"),
+  },
+  {
+    name: "help",
+    summary: "this help, or a command's",
+    arguments: [{ name: "COMMAND", kind: "text", optional: true, many: true }],
+    options: [],
+    examples: [["uml-lab help up", ""]],
+    load: () => import("./commands/help.ts"),
+  },
+];
+
+/** The headings of the help, in order, with the first command of each. */
+export const GROUPS: readonly (readonly [heading: string, first: string])[] = [
+  ["Labs", "up"],
+  ["Topology files", "check"],
+  ["Running labs", "ps"],
+  ["Guests", "exec"],
+  ["Links", "link show"],
+  ["This machine", "kernel list"],
+];
+
+export const visibleCommands = (): readonly CommandSpec[] =>
+  COMMANDS.filter((command) => command.hidden !== true);
+
+export const findCommand = (name: string): CommandSpec | undefined =>
+  COMMANDS.find((command) => command.name === name);
