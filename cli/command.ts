@@ -1,7 +1,6 @@
 /**
  * What a command is. The table of all of them (`table.ts`) is data: the parser, the help, the
- * completion and the documentation are made from it, and a command's code is loaded only when it
- * runs.
+ * completion and the documentation are made from it; `loaders.ts` finds a command's code.
  */
 
 import type { Context } from "./context.ts";
@@ -42,7 +41,6 @@ export interface CommandSpec {
   readonly passThrough?: true;
   /** Left out of help and completion. */
   readonly hidden?: true;
-  readonly load: () => Promise<{ readonly run: RunCommand }>;
 }
 
 /** The words of one call, checked against its spec. */
@@ -58,7 +56,7 @@ export interface Words {
 export type RunCommand = (context: Context, words: Words) => Promise<number>;
 
 /** The value of an option that takes one. */
-export function valueOf(words: Words, option: string): string | undefined {
+export function optionValue(words: Words, option: string): string | undefined {
   const value = words.options[option];
   return typeof value === "string" ? value : undefined;
 }

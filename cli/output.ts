@@ -32,8 +32,8 @@ export function makeOutput(stream: MaybeTty, env: NodeJS.ProcessEnv): Output {
     write: (text) =>
       new Promise((resolve) => {
         // The callback's error is the stream's "error" event as well, which main.ts handles.
-        if (text.length === 0) resolve();
-        else stream.write(text, () => resolve());
+        // Even an empty write resolves after all that was written before it.
+        stream.write(text, () => resolve());
       }),
   };
 }

@@ -103,7 +103,9 @@ export function parseWords(argv: readonly string[]): Call {
     const value = swallowed ? undefined : token.value;
     const checked = checkedValue(command, option, token.rawName, value);
     given[option.name] = checked;
-    if (typeof checked === "string") (repeated[option.name] ??= []).push(checked);
+    if (typeof checked === "string") {
+      repeated[option.name] = [...(repeated[option.name] ?? []), checked];
+    }
   }
   args.push(...tail);
   if (given.help !== true) checkArguments(command, args);

@@ -4,9 +4,9 @@
  */
 
 import { constants } from "node:os";
-import { restoreTerminal } from "./terminal.ts";
 import { makeOutput } from "./output.ts";
 import { runWords } from "./run.ts";
+import { restoreTerminal } from "./terminal.ts";
 
 const INTERRUPTED = 130;
 

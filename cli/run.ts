@@ -3,6 +3,7 @@
 import { LabError } from "../base/errors.ts";
 import type { Context, ProgressView } from "./context.ts";
 import type { Engine } from "./engine.ts";
+import { loadCommand } from "./loaders.ts";
 import type { Output } from "./output.ts";
 import { type Call, parseWords } from "./parse.ts";
 
@@ -37,7 +38,7 @@ export async function runWords(argv: readonly string[], around: Surroundings): P
       return 0;
     }
     format = call.words.options.format === "json" ? "json" : "text";
-    const { run } = await call.command.load();
+    const { run } = await loadCommand(call.command.name);
     const context = await makeContext(call, format, around);
     const status = await run(context, call.words);
     return status;
@@ -94,9 +95,7 @@ async function report(
 ): Promise<number> {
   const { errorJson, errorText, statusOf } = await import("./render/errors.ts");
   const aborted = around.signal.aborted && !(thrown instanceof LabError);
-  const error = aborted
-    ? new LabError("INTERRUPTED", "interrupted", { cause: thrown })
-    : thrown;
+  const error = aborted ? new LabError("INTERRUPTED", "interrupted", { cause: thrown }) : thrown;
   if (format === "json") await around.stdout.write(errorJson(error));
   else {
     const debug = Boolean(around.env.UML_LAB_DEBUG);

@@ -61,7 +61,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab up topologies/two-lans.yaml", "boot two LANs and the router between them"],
       ["uml-lab up lab.yaml --format json > report.json", "the report for a program"],
     ],
-    load: () => import("./commands/up.ts"),
   },
   {
     name: "down",
@@ -74,7 +73,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab down two-lans", "by its name"],
       ["uml-lab down --all", "all of them"],
     ],
-    load: () => import("./commands/down.ts"),
   },
   {
     name: "test",
@@ -85,7 +83,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab test lab.yaml", "status 0 if everything expected held, 1 if not"],
       ["uml-lab test lab.yaml --junit report.xml --html report.html", "reports for CI"],
     ],
-    load: () => import("./commands/test.ts"),
   },
   {
     name: "verify",
@@ -94,7 +91,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [JUNIT, HTML],
     notes: [LAB_NOTE],
     examples: [["uml-lab verify", "who reaches whom now?"]],
-    load: () => import("./commands/verify.ts"),
   },
   {
     name: "check",
@@ -102,7 +98,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [FILE],
     options: [],
     examples: [["uml-lab check lab.yaml", "every mistake with its line, its column and advice"]],
-    load: () => import("./commands/check.ts"),
   },
   {
     name: "plan",
@@ -113,7 +108,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab plan lab.yaml", "for reading"],
       ["uml-lab plan lab.yaml --format json", "for a program"],
     ],
-    load: () => import("./commands/plan.ts"),
   },
   {
     name: "graph",
@@ -138,7 +132,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab graph lab.yaml", "a drawing for the terminal"],
       ["uml-lab graph lab.yaml -o lab.svg", "a picture for a handout"],
     ],
-    load: () => import("./commands/graph.ts"),
   },
   {
     name: "ps",
@@ -146,7 +139,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: [["uml-lab ps", ""]],
-    load: () => import("./commands/ps.ts"),
   },
   {
     name: "status",
@@ -155,7 +147,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [{ name: "watch", short: "w", summary: "draw it again every second, with rates" }],
     notes: [LAB_NOTE],
     examples: [["uml-lab status --watch", "a live view; Ctrl-C ends it"]],
-    load: () => import("./commands/status.ts"),
   },
   {
     name: "exec",
@@ -179,7 +170,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab exec alice -- sh -c 'cat > /tmp/x' < local.txt", "standard input goes in"],
       ["uml-lab exec -t r1 -- top", "a full-screen program"],
     ],
-    load: () => import("./commands/exec.ts"),
   },
   {
     name: "shell",
@@ -192,7 +182,6 @@ export const COMMANDS: readonly CommandSpec[] = [
         "guest hangs, press Ctrl-] three times within a second to leave it.",
     ],
     examples: [["uml-lab shell alice", ""]],
-    load: () => import("./commands/shell.ts"),
   },
   {
     name: "console",
@@ -201,7 +190,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [ON_LAB],
     notes: [GUEST_NOTE, "Press Ctrl-] three times within a second to leave it."],
     examples: [["uml-lab console alice", ""]],
-    load: () => import("./commands/console.ts"),
   },
   {
     name: "logs",
@@ -213,7 +201,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab logs alice", ""],
       ["uml-lab logs -f alice", "go on"],
     ],
-    load: () => import("./commands/logs.ts"),
   },
   {
     name: "cp",
@@ -229,7 +216,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab cp r1:/var/log/messages .", "out"],
       ["uml-lab cp -r www alice:/srv", "a folder"],
     ],
-    load: () => import("./commands/cp.ts"),
   },
   ...(
     [
@@ -247,7 +233,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       options: [ON_LAB],
       notes: [GUEST_NOTE],
       examples: [[`uml-lab ${name} r1`, ""]],
-      load: async () => (await import("./commands/lifecycle.ts")).commandFor(name),
     }),
   ),
   {
@@ -256,7 +241,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [{ ...LINK, optional: true }],
     options: [ON_LAB],
     examples: [["uml-lab link show", ""]],
-    load: () => import("./commands/link-show.ts"),
   },
   {
     name: "link set",
@@ -279,7 +263,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab link set core rate=1Mbit --from r1", "one way"],
       ["uml-lab link set core none", "a perfect cable again"],
     ],
-    load: () => import("./commands/link-set.ts"),
   },
   {
     name: "link up",
@@ -287,7 +270,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [LINK],
     options: [ON_LAB],
     examples: [["uml-lab link up core", ""]],
-    load: async () => (await import("./commands/link-state.ts")).commandFor(true),
   },
   {
     name: "link down",
@@ -295,7 +277,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [LINK],
     options: [ON_LAB],
     examples: [["uml-lab link down core", ""]],
-    load: async () => (await import("./commands/link-state.ts")).commandFor(false),
   },
   {
     name: "kernel list",
@@ -303,7 +284,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: [["uml-lab kernel list", ""]],
-    load: () => import("./commands/kernel-list.ts"),
   },
   {
     name: "kernel fetch",
@@ -312,7 +292,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [],
     notes: ["KERNEL is `auto`, `debian`, `lean` or a path; default `auto`."],
     examples: [["uml-lab kernel fetch", "before going offline"]],
-    load: () => import("./commands/kernel-fetch.ts"),
   },
   {
     name: "image list",
@@ -320,7 +299,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: [["uml-lab image list", ""]],
-    load: () => import("./commands/image-list.ts"),
   },
   {
     name: "ssh-config",
@@ -335,7 +313,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab ssh-config > ssh.conf && ssh -F ssh.conf alice", ""],
       ["uml-lab ssh-config >> ~/.ssh/config", "for every program that uses ssh"],
     ],
-    load: () => import("./commands/ssh-config.ts"),
   },
   {
     name: "ssh-proxy",
@@ -344,7 +321,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [ON_LAB],
     examples: [],
     hidden: true,
-    load: () => import("./commands/ssh-proxy.ts"),
   },
   {
     name: "clean",
@@ -355,7 +331,6 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab clean", "labs that run are left alone"],
       ["uml-lab clean --cache", "the next `up` fetches again"],
     ],
-    load: () => import("./commands/clean.ts"),
   },
   {
     name: "doctor",
@@ -363,7 +338,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: [["uml-lab doctor", "status 3 if something required is missing"]],
-    load: () => import("./commands/doctor.ts"),
   },
   {
     name: "completion",
@@ -375,17 +349,15 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab completion zsh > ~/.zfunc/_uml-lab", "in a folder of $fpath"],
       ["uml-lab completion fish > ~/.config/fish/completions/uml-lab.fish", ""],
     ],
-    load: () => import("./commands/completion.ts"),
   },
   {
     name: "complete-words",
     summary: "the words that could come next, for completion scripts",
-    arguments: [{ name: "WORD", kind: "text", many: true }],
+    arguments: [{ name: "WORD", kind: "text", optional: true, many: true }],
     options: [],
     examples: [],
     passThrough: true,
     hidden: true,
-    load: () => import("./commands/complete-words.ts"),
   },
   {
     name: "help",
@@ -393,7 +365,6 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [{ name: "COMMAND", kind: "text", optional: true, many: true }],
     options: [],
     examples: [["uml-lab help up", ""]],
-    load: () => import("./commands/help.ts"),
   },
 ];
 

@@ -35,7 +35,8 @@ export function errorText(error: unknown, rendering: ErrorRendering): string {
   if (error instanceof LabErrors) {
     const parts = error.errors.map((one) => oneError(one, rendering));
     const total = error.errors.length;
-    if (total > 1) parts.push(`${rendering.style.bold(count(total, "error"))}; nothing was started\n`);
+    if (total > 1)
+      parts.push(`${rendering.style.bold(count(total, "error"))}; nothing was started\n`);
     return parts.join("\n");
   }
   if (error instanceof LabError) return oneError(error, rendering);
@@ -53,9 +54,7 @@ function oneError(error: LabError, { style, cwd, debug }: ErrorRendering): strin
   const bar = style.cyan("|");
   if (error.at !== undefined) {
     const { file, line, column } = error.at;
-    lines.push(
-      `${gutter.slice(1)}${style.cyan("-->")} ${shorten(file, cwd)}:${line}:${column}`,
-    );
+    lines.push(`${gutter.slice(1)}${style.cyan("-->")} ${shorten(file, cwd)}:${line}:${column}`);
     if (error.excerpt !== undefined) {
       const [source = "", caret = ""] = error.excerpt.split("\n");
       lines.push(`${gutter}${bar}`);
@@ -64,9 +63,11 @@ function oneError(error: LabError, { style, cwd, debug }: ErrorRendering): strin
     }
   }
   if (error.hint !== undefined) {
-    lines.push(...error.hint.split("\n").map((part, i) => {
-      return `${gutter}${i === 0 ? style.cyan("=") : " "} ${part}`;
-    }));
+    lines.push(
+      ...error.hint.split("\n").map((part, i) => {
+        return `${gutter}${i === 0 ? style.cyan("=") : " "} ${part}`;
+      }),
+    );
   }
   if (debug) lines.push(style.dim(`${error.stack ?? ""}${causes(error)}`));
   return `${lines.join("\n")}\n`;

@@ -3,7 +3,7 @@
 import { formatBytes, formatDurationNs } from "../../base/units.ts";
 import type { GuestState, LabEvent } from "../../lab/api.ts";
 import type { Output } from "../output.ts";
-import { count, fit, padEnd, type Style, widthOf } from "./style.ts";
+import { count, cutTo, padEnd, type Style, widthOf } from "./style.ts";
 
 type ProgressEvent = LabEvent & { readonly type: "progress" };
 
@@ -51,14 +51,16 @@ export function drawBlock(
   for (const work of state.work.values()) lines.push(workLine(work, spinner, style));
   const unready = [...state.guests.values()].some((guest) => guest !== "ready");
   if (unready) lines.push(...guestGrid(state.guests, canvas, canvas.rows() - lines.length - 2));
-  return lines.slice(0, Math.max(1, canvas.rows() - 1)).map((line) => fit(line, canvas.columns() - 1));
+  return lines
+    .slice(0, Math.max(1, canvas.rows() - 1))
+    .map((line) => cutTo(line, canvas.columns() - 1));
 }
 
 function titleLine(mark: string, step: Step, now: number, { style, columns }: Canvas): string {
   const time = formatDurationNs((now - step.since) * 1e6);
   const detail = step.detail === undefined ? "" : ` ${style.dim(step.detail)}`;
   const width = Math.min(columns() - 1, 100) - time.length - 2;
-  return `${padEnd(fit(`${mark} ${step.name}${detail}`, width), width)}  ${style.dim(time)}`;
+  return `${padEnd(cutTo(`${mark} ${step.name}${detail}`, width), width)}  ${style.dim(time)}`;
 }
 
 function workLine(work: ProgressEvent, spinner: string, style: Style): string {
@@ -101,7 +103,9 @@ export function guestGrid(
   }
   const states = new Map<string, number>();
   for (const state of guests.values()) states.set(state, (states.get(state) ?? 0) + 1);
-  return [`  ${count(guests.size, "guest")}: ${[...states].map((s) => `${s[1]} ${s[0]}`).join(", ")}`];
+  return [
+    `  ${count(guests.size, "guest")}: ${[...states].map((s) => `${s[1]} ${s[0]}`).join(", ")}`,
+  ];
 }
 
 function paint(state: GuestState | "waiting", style: Style): string {

@@ -84,9 +84,7 @@ export class LiveProgress implements ProgressView {
   /** Writes `above` as lasting lines, and the block anew below them, in one write. */
   #draw(above: string): void {
     const erase = this.#drawn === 0 ? "" : `\x1b[${this.#drawn}A\r\x1b[J`;
-    const lines = this.#over
-      ? []
-      : drawBlock(this.#state, this.#now(), this.#tick, this.#output);
+    const lines = this.#over ? [] : drawBlock(this.#state, this.#now(), this.#tick, this.#output);
     const block = lines.map((line) => `${line}\n`).join("");
     if (erase === "" && above === "" && block === "") return;
     this.#drawn = lines.length;

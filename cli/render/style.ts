@@ -123,7 +123,7 @@ export function center(text: string, width: number): string {
 }
 
 /** Cuts to a width, keeping colours closed; the last column becomes `…`. */
-export function fit(text: string, width: number): string {
+export function cutTo(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   if (width <= 0) return "";
   let out = "";

@@ -1,0 +1,47 @@
+/** `graph [FILE|LAB]`: a drawing of a topology, from its file or from a running lab's. */
+
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { extname } from "node:path";
+import { LabError, messageOf } from "../../base/errors.ts";
+import { optionValue, type Words } from "../command.ts";
+import type { Context } from "../context.ts";
+import type { GraphFormat } from "../engine.ts";
+import { findLab, looksLikeFile, topologyFiles } from "../targets.ts";
+
+const BY_ENDING: Readonly<Record<string, GraphFormat>> = {
+  ".svg": "svg",
+  ".mmd": "mermaid",
+  ".mermaid": "mermaid",
+  ".dot": "dot",
+  ".gv": "dot",
+  ".txt": "text",
+};
+
+export async function run(context: Context, words: Words): Promise<number> {
+  const output = optionValue(words, "output");
+  const ending = output === undefined ? undefined : BY_ENDING[extname(output)];
+  const format = (optionValue(words, "format") as GraphFormat | undefined) ?? ending ?? "text";
+  const plan = await context.engine.planFile(await fileOf(context, words.args[0]), context.env);
+  const drawing = await context.engine.drawGraph(plan, format);
+  const text = drawing.endsWith("\n") ? drawing : `${drawing}\n`;
+  if (output === undefined) await context.stdout.write(text);
+  else {
+    try {
+      await writeFile(output, text);
+    } catch (cause) {
+      throw new LabError("FILE_UNREADABLE", `can't write ${output}: ${messageOf(cause)}`, {
+        cause,
+      });
+    }
+  }
+  return 0;
+}
+
+async function fileOf(context: Context, word: string | undefined): Promise<string> {
+  if (word !== undefined && (looksLikeFile(word) || existsSync(word))) return word;
+  const here = topologyFiles(".");
+  if (word === undefined && here.length === 1) return here[0] as string;
+  await using lab = await findLab(context, word);
+  return (await lab.status()).file;
+}

@@ -1,0 +1,34 @@
+/** The engine: each call loads its part of the house when it is first needed. */
+
+import { LabError } from "../base/errors.ts";
+import type { Engine } from "./engine.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: parts that are still to come
+async function part(path: string): Promise<any> {
+  try {
+    return await import(path);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
+    throw new LabError("NOT_YET", `this part of uml-lab is not there yet: ${path}`, { cause });
+  }
+}
+const manager = () => part("../lab/manager.js");
+
+export const house: Engine = {
+  planFile: async (file, env) => {
+    const { readTopology } = await import("../lab/topology/read.ts");
+    const { makePlan } = await import("../lab/plan/make-plan.ts");
+    return makePlan(await readTopology(file, env));
+  },
+  drawGraph: async (plan, format) => (await part("../lab/graph/graph.js")).drawGraph(plan, format),
+  upLab: async (options) => (await manager()).upLab(options),
+  testLab: async (options) => (await manager()).testLab(options),
+  listLabs: async () => (await manager()).listLabs(),
+  findLab: async (name) => (await manager()).findLab(name),
+  cleanUp: async (options, onEvent) => (await manager()).cleanUp(options, onEvent),
+  ensureKernel: async (choice, options) =>
+    (await import("../kernel/kernels.ts")).ensureKernel(choice, options),
+  listKernels: async () => (await import("../kernel/kernels.ts")).listKernels(),
+  listImages: async () => (await import("../kernel/images.ts")).listImages(),
+  examineMachine: async () => (await part("../kernel/doctor.js")).examineMachine(),
+};

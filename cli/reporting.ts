@@ -1,0 +1,55 @@
+/** What `up`, `test` and `verify` share: from a topology to a report, and the report to its readers. */
+
+import { writeFile } from "node:fs/promises";
+import { LabError, messageOf } from "../base/errors.ts";
+import type { Report, UpOptions } from "../lab/api.ts";
+import { optionValue, type Words } from "./command.ts";
+import { type Context, printResult } from "./context.ts";
+import { reportText } from "./render/report.ts";
+
+export async function runToReport(
+  context: Context,
+  words: Words,
+  work: (options: UpOptions) => Promise<Report>,
+): Promise<Report> {
+  context.cleansUpWhenInterrupted();
+  using progress = await context.showProgress();
+  return await work({
+    file: words.args[0] as string,
+    signal: context.signal,
+    onEvent: progress.onEvent,
+    startedAt: context.startedAt,
+  });
+}
+
+/** Prints and writes the report; answers the exit status of its verdict. */
+export async function finishReport(
+  context: Context,
+  words: Words,
+  report: Report,
+): Promise<number> {
+  const junit = optionValue(words, "junit");
+  const html = optionValue(words, "html");
+  const at = new Date(context.now());
+  if (junit !== undefined) {
+    const { reportJunit } = await import("./render/junit.ts");
+    await save(junit, reportJunit(report, at));
+  }
+  if (html !== undefined) {
+    const { reportHtml } = await import("./render/html.ts");
+    await save(html, reportHtml(report, at));
+  }
+  const { stdout, verbose } = context;
+  await printResult(context, report, () =>
+    reportText(report, { columns: stdout.columns(), style: stdout.style, verbose }),
+  );
+  return report.verdict === "pass" ? 0 : 1;
+}
+
+async function save(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text);
+  } catch (cause) {
+    throw new LabError("FILE_UNREADABLE", `can't write ${file}: ${messageOf(cause)}`, { cause });
+  }
+}
