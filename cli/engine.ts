@@ -4,21 +4,13 @@
  * none of it.
  */
 
+import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
 import type { LabPlan } from "../lab/plan/plan.ts";
 
 export type GraphFormat = "svg" | "mermaid" | "dot" | "text";
-
-/** One thing that this machine has or lacks, and the command that mends it. */
-export interface Finding {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly level: "required" | "recommended" | "optional";
-  readonly found: string;
-  readonly mend: string | null;
-}
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
@@ -39,3 +31,5 @@ export interface Engine {
   listImages(): Promise<readonly Image[]>;
   examineMachine(): Promise<readonly Finding[]>;
 }
+
+export type { Finding };

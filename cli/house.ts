@@ -30,5 +30,5 @@ export const house: Engine = {
     (await import("../kernel/kernels.ts")).ensureKernel(choice, options),
   listKernels: async () => (await import("../kernel/kernels.ts")).listKernels(),
   listImages: async () => (await import("../kernel/images.ts")).listImages(),
-  examineMachine: async () => (await part("../kernel/doctor.js")).examineMachine(),
+  examineMachine: async () => (await import("../kernel/doctor.ts")).examineMachine(),
 };

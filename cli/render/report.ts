@@ -40,10 +40,15 @@ function matrixPart(report: Report, { columns, style }: ReportOptions): string {
     const n = guests.length;
     return `${title}  ${n} ${style.marks.times} ${n} guests are too many for ${columns} columns; below is what failed.\n`;
   }
-  return `${title}${matrix.text}\n${legend(matrix.kinds, matrix.withTimes, style)}`;
+  return `${title}${matrix.text}\n${legend(matrix.kinds, matrix.withTimes, columns, style)}`;
 }
 
-function legend(kinds: ReadonlySet<Cell["kind"]>, withTimes: boolean, style: Style): string {
+function legend(
+  kinds: ReadonlySet<Cell["kind"]>,
+  withTimes: boolean,
+  columns: number,
+  style: Style,
+): string {
   const { marks } = style;
   const times = withTimes ? " (ms)" : "";
   const meanings: readonly (readonly [Cell["kind"], string])[] = [
@@ -55,7 +60,14 @@ function legend(kinds: ReadonlySet<Cell["kind"]>, withTimes: boolean, style: Sty
     ["none", `${marks.none} not reached, not judged`],
   ];
   const used = meanings.filter(([kind]) => kinds.has(kind)).map(([, text]) => text);
-  return `  ${used.join("   ")}\n`;
+  const lines: string[] = [];
+  for (const text of used) {
+    const last = lines.at(-1);
+    if (last !== undefined && widthOf(last) + 3 + widthOf(text) <= columns) {
+      lines[lines.length - 1] = `${last}   ${text}`;
+    } else lines.push(`  ${text}`);
+  }
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** A pair's addresses together; the same reason is said once. */
@@ -124,9 +136,7 @@ export function verdictLine(report: Report, style: Style): string {
     : style.onRed(` ${style.marks.bad} FAIL `);
   const plain = pass ? `${style.marks.good} PASS` : `${style.marks.bad} FAIL`;
   const { timing } = report;
-  const times =
-    `ready in ${ms(timing.readyMs)}, measured in ${ms(timing.verifyMs)}, ` +
-    `${ms(timing.totalMs)} in all`;
+  const times = `ready ${ms(timing.readyMs)}, measured ${ms(timing.verifyMs)}, total ${ms(timing.totalMs)}`;
   const facts = [summary(report), times]
     .filter((fact) => fact !== "")
     .join(` ${style.marks.dash} `);

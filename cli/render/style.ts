@@ -50,7 +50,7 @@ const UNICODE: Marks = {
 };
 
 const ASCII: Marks = {
-  good: "ok",
+  good: "+",
   bad: "X",
   warn: "!",
   isolated: "/",
