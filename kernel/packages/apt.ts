@@ -8,7 +8,15 @@
  * The archive's lock is held during each apt run, and inherited by apt.
  */
 
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { arch } from "node:os";
 import { delimiter, join } from "node:path";
 import { LabError } from "../../base/errors.ts";
@@ -123,7 +131,9 @@ class Apt {
       renderSources(this.#archive.sources, debArchitecture),
     );
     const status = join(folder, "status");
-    if (installed !== "host") writeFileSync(status, renderStatus(installed));
+    // a copy: apt would lock the folder it stands in
+    if (installed === "host") copyFileSync("/var/lib/dpkg/status", status);
+    else writeFileSync(status, renderStatus(installed));
     const settings = {
       Dir: folder,
       "Dir::Etc": join(folder, "etc"),
@@ -139,7 +149,7 @@ class Apt {
       "Dir::Etc::trustedparts": "/etc/apt/trusted.gpg.d",
       "Dir::State": folder,
       "Dir::State::lists": join(folder, "lists"),
-      "Dir::State::status": installed === "host" ? "/var/lib/dpkg/status" : status,
+      "Dir::State::status": status,
       "Dir::Cache": join(folder, "cache"),
       "Dir::Log": folder,
       "APT::Architecture": debArchitecture,
