@@ -125,7 +125,7 @@ describe("fetching from Debian packages", function () {
         [start(things, { cache }), start(things, { cache })].map(({ outcome }) => outcome),
       );
       expect(outcomes[0]?.failed, outcomes[0]?.failed?.message).to.equal(undefined);
-      [kernel, image] = outcomes[0]?.made as [Kernel, Image];
+      [kernel, image] = (outcomes[0] as Outcome).made as [Kernel, Image];
     });
 
     it("gives both the same, fetched once", () => {
