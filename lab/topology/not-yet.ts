@@ -26,7 +26,10 @@ const NOT_YET: Readonly<Record<string, string>> = {
 
 /** One error for each place that uses what is not there yet; none when the lab can run. */
 export function notYet(topology: Topology): LabError[] {
-  return topology.used.flatMap(({ feature, at, excerpt }) => {
+  const inOrder = [...topology.used].sort(
+    (a, b) => a.at.line - b.at.line || a.at.column - b.at.column,
+  );
+  return inOrder.flatMap(({ feature, at, excerpt }) => {
     const what = NOT_YET[feature];
     if (what === undefined) return [];
     return [
