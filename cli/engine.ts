@@ -8,9 +8,8 @@ import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
+import type { GraphFormat } from "../lab/graph/graph.ts";
 import type { LabPlan } from "../lab/plan/plan.ts";
-
-export type GraphFormat = "svg" | "mermaid" | "dot" | "text";
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
@@ -32,4 +31,4 @@ export interface Engine {
   examineMachine(): Promise<readonly Finding[]>;
 }
 
-export type { Finding };
+export type { Finding, GraphFormat };

@@ -20,7 +20,8 @@ export const house: Engine = {
     const { makePlan } = await import("../lab/plan/make-plan.ts");
     return makePlan(await readTopology(file, env));
   },
-  drawGraph: async (plan, format) => (await part("../lab/graph/graph.js")).drawGraph(plan, format),
+  drawGraph: async (plan, format) =>
+    (await import("../lab/graph/graph.ts")).drawGraph(plan, format),
   upLab: async (options) => (await manager()).upLab(options),
   testLab: async (options) => (await manager()).testLab(options),
   listLabs: async () => (await manager()).listLabs(),
