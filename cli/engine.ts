@@ -17,8 +17,15 @@ export interface FetchOptions {
 }
 
 export interface Engine {
-  /** Reads, checks and plans. Throws LabErrors. */
-  planFile(file: string, env: NodeJS.ProcessEnv): Promise<LabPlan>;
+  /**
+   * Reads, checks and plans. Throws LabErrors; for what this version cannot run (NOT_YET) too,
+   * unless the plan is only looked at.
+   */
+  planFile(
+    file: string,
+    env: NodeJS.ProcessEnv,
+    options?: { readonly toRun: boolean },
+  ): Promise<LabPlan>;
   drawGraph(plan: LabPlan, format: GraphFormat): Promise<string>;
   upLab(options: UpOptions): Promise<{ readonly lab: RunningLab; readonly report: Report }>;
   testLab(options: UpOptions): Promise<Report>;

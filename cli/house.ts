@@ -15,11 +15,8 @@ async function part(path: string): Promise<any> {
 const manager = () => part("../lab/manager.js");
 
 export const house: Engine = {
-  planFile: async (file, env) => {
-    const { readTopology } = await import("../lab/topology/read.ts");
-    const { makePlan } = await import("../lab/plan/make-plan.ts");
-    return makePlan(await readTopology(file, env));
-  },
+  planFile: async (file, env, options = { toRun: true }) =>
+    (await import("../lab/plan/plan-file.ts")).planFile(file, env, options),
   drawGraph: async (plan, format) =>
     (await import("../lab/graph/graph.ts")).drawGraph(plan, format),
   upLab: async (options) => (await manager()).upLab(options),

@@ -22,7 +22,9 @@ export async function run(context: Context, words: Words): Promise<number> {
   const output = optionValue(words, "output");
   const ending = output === undefined ? undefined : BY_ENDING[extname(output)];
   const format = (optionValue(words, "format") as GraphFormat | undefined) ?? ending ?? "text";
-  const plan = await context.engine.planFile(await fileOf(context, words.args[0]), context.env);
+  const plan = await context.engine.planFile(await fileOf(context, words.args[0]), context.env, {
+    toRun: false,
+  });
   const drawing = await context.engine.drawGraph(plan, format);
   const text = drawing.endsWith("\n") ? drawing : `${drawing}\n`;
   if (output === undefined) await context.stdout.write(text);
