@@ -1,0 +1,43 @@
+/**
+ * Why a pair is not as expected, in one sentence, from what the prober knows. The fabric's tracer
+ * knows more: it will come in here.
+ */
+
+import type { Probe } from "./fping.ts";
+
+export interface Circumstances {
+  readonly from: string;
+  readonly to: string;
+  readonly address: string;
+  readonly expected: "reach" | "isolate" | null;
+  /** What the last probe found; undefined: none could be sent. */
+  readonly probe: Probe | undefined;
+  /** Why no probe could be sent or answered: `bob is paused`. */
+  readonly obstacle: string | undefined;
+  /** Which guest has an address. */
+  readonly ownerOf: (address: string) => string | undefined;
+  readonly triedForMs: number;
+}
+
+export function explain(known: Circumstances): string {
+  const { from, to, address, probe, obstacle } = known;
+  if (obstacle !== undefined) return obstacle;
+  if (probe === undefined) return "no probe was sent";
+  if (probe.rttMs !== null) {
+    return known.expected === "isolate"
+      ? `${to} answered ${from} from ${address} after ${probe.rttMs} ms, and must not be reached`
+      : `${to} answered`;
+  }
+  const { refusal } = probe;
+  if (refusal !== null) {
+    if (refusal.from === null) return `${from} could not send to ${address}: ${refusal.text}`;
+    const owner = known.ownerOf(refusal.from);
+    const who = owner === undefined ? refusal.from : `${owner} (${refusal.from})`;
+    const what = refusal.text.replace(/^ICMP\S* /, "");
+    return owner === from
+      ? `${from}'s own kernel gave up on ${address}: ${what}`
+      : `${who} refused it: ${what}`;
+  }
+  const tried = known.triedForMs >= 1000 ? ` within ${Math.round(known.triedForMs / 1000)} s` : "";
+  return `no answer from ${address}${tried}`;
+}

@@ -1,0 +1,246 @@
+/**
+ * Starting, finding and mending labs: what the command line calls. Each lab is a process of its own
+ * (`supervisor-main.ts`); this side checks the file, sees to kernels and images, and follows along.
+ */
+
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import type { Duplex } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { LabError, LabErrors } from "../base/errors.ts";
+import { cacheFolder } from "../base/folders.ts";
+import { isAlive, type ProcessRecord, recordProcess } from "../base/processes.ts";
+import type { Image, Kernel } from "../kernel/guest/spec.ts";
+import type { EnsureOptions } from "../kernel/progress.ts";
+import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "./api.ts";
+import { LabClient } from "./client.ts";
+import { toWirePlan } from "./control/messages.ts";
+import { CrashedLab, mendLab } from "./crashed.ts";
+import type { LabPlan } from "./plan/plan.ts";
+import {
+  abandonedFolders,
+  checkSocketPaths,
+  labFolder,
+  logPath,
+  prepareFolder,
+  readRecord,
+} from "./run-folder.ts";
+import { labExists, summaries } from "./summaries.ts";
+
+/**
+ * Boots the lab of a topology file, judges it, and leaves it running. Throws LabErrors of the file,
+ * LAB_EXISTS, what kernels and images throw, GUEST_BOOT, GUEST_SETUP, FABRIC_FAILED, INTERRUPTED;
+ * then nothing of the lab is left.
+ */
+export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; report: Report }> {
+  const { signal, onEvent, startedAt } = options;
+  try {
+    onEvent({ type: "step", step: "check", detail: options.file });
+    const plan = await readPlan(options.file);
+    checkSocketPaths(labFolder(plan.name));
+    await makeRoom(plan.name, onEvent);
+    const checkMs = Date.now() - startedAt;
+    const { kernels, images } = await ensureParts(plan, {
+      signal,
+      onProgress: progressTo(onEvent),
+    });
+    signal.throwIfAborted();
+    return await begin(plan, kernels, images, checkMs, options);
+  } catch (error) {
+    if (signal.aborted && !(error instanceof LabError && error.code === "INTERRUPTED")) {
+      throw new LabError("INTERRUPTED", "interrupted", { cause: error });
+    }
+    throw error;
+  }
+}
+
+/** Up, judge, down. */
+export async function testLab(options: UpOptions): Promise<Report> {
+  const { lab, report } = await upLab(options);
+  await lab.down(options.onEvent);
+  return report;
+}
+
+export async function listLabs(): Promise<LabSummary[]> {
+  return summaries();
+}
+
+/** The lab of this name or topology file, or the only one. Throws NO_SUCH_LAB. */
+export async function findLab(nameOrFile?: string): Promise<RunningLab> {
+  const all = summaries();
+  const found = nameOrFile === undefined ? only(all) : matching(all, nameOrFile);
+  return found.state === "crashed"
+    ? new CrashedLab(found)
+    : LabClient.connect(found.name, labFolder(found.name));
+}
+
+/**
+ * Ends and removes what crashed labs left; with `cache`, kernels, images and tools as well, if no
+ * lab uses them.
+ */
+export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent): Promise<void> {
+  for (const { name, state, problem } of summaries()) {
+    if (state !== "crashed") continue;
+    onEvent({ type: "step", step: "clean", detail: `lab ${name}: ${problem ?? "crashed"}` });
+    await mendLab(name);
+  }
+  for (const folder of abandonedFolders(isAlive)) {
+    onEvent({ type: "step", step: "clean", detail: folder });
+    rmSync(folder, { recursive: true, force: true });
+  }
+  if (!options.cache) return;
+  const running = summaries();
+  if (running.length > 0) {
+    throw new LabError(
+      "USAGE",
+      `the cache is in use by ${running.map(({ name }) => name).join(", ")}`,
+      { hint: "uml-lab down --all" },
+    );
+  }
+  for (const room of CACHE_ROOMS) {
+    const folder = join(cacheFolder(), room);
+    onEvent({ type: "step", step: "clean", detail: folder });
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Only what is ours: somebody may have pointed the cache at a folder with other things in it. */
+const CACHE_ROOMS = ["kernels", "images", "tools", "packages", "initramfs", "programs", "locks"];
+
+async function readPlan(file: string): Promise<LabPlan> {
+  const [{ readTopology }, { makePlan }, { notYet }] = await Promise.all([
+    import("./topology/read.ts"),
+    import("./plan/make-plan.ts"),
+    import("./topology/not-yet.ts"),
+  ]);
+  const topology = await readTopology(file, process.env);
+  const missing = notYet(topology);
+  if (missing.length > 0) throw new LabErrors(missing);
+  return makePlan(topology);
+}
+
+/** Refuses when the lab runs; removes what an earlier one left when it crashed. */
+async function makeRoom(name: string, onEvent: OnLabEvent): Promise<void> {
+  const found = summaries().find((lab) => lab.name === name);
+  if (found === undefined) return;
+  if (found.state !== "crashed") throw labExists(name, readRecord(labFolder(name)));
+  onEvent({ type: "notice", message: `removing what is left of ${name}: ${found.problem}` });
+  await mendLab(name);
+}
+
+async function ensureParts(
+  plan: LabPlan,
+  options: EnsureOptions,
+): Promise<{ kernels: Record<string, Kernel>; images: Record<string, Image> }> {
+  const [{ ensureKernel }, { ensureImage }] = await Promise.all([
+    import("../kernel/kernels.ts"),
+    import("../kernel/images.ts"),
+  ]);
+  const all = async <T>(names: Iterable<string>, ensure: (name: string) => Promise<T>) =>
+    Object.fromEntries(
+      await Promise.all([...new Set(names)].map(async (name) => [name, await ensure(name)])),
+    ) as Record<string, T>;
+  const [kernels, images] = await Promise.all([
+    all(
+      plan.guests.map(({ kernel }) => kernel),
+      (choice) => ensureKernel(choice, options),
+    ),
+    all(
+      plan.guests.map(({ image }) => image),
+      (reference) => ensureImage(reference, options),
+    ),
+  ]);
+  return { kernels, images };
+}
+
+function progressTo(onEvent: OnLabEvent): NonNullable<EnsureOptions["onProgress"]> {
+  return (progress) => onEvent({ type: "progress", ...progress });
+}
+
+async function begin(
+  plan: LabPlan,
+  kernels: Record<string, Kernel>,
+  images: Record<string, Image>,
+  checkMs: number,
+  { signal, onEvent, startedAt }: UpOptions,
+): Promise<{ lab: RunningLab; report: Report }> {
+  const me = recordProcess(process.pid) as ProcessRecord;
+  const prepared = prepareFolder(me);
+  const { socket, failure, closeLog } = spawnSupervisor(prepared, plan.name);
+  const client = new LabClient(socket, plan.name, labFolder(plan.name));
+  try {
+    const report = await client.request(
+      { op: "begin", plan: toWirePlan(plan), kernels, images, startedAt, checkMs },
+      { onEvent, signal },
+    );
+    closeLog();
+    return { lab: client, report: report as Report };
+  } catch (error) {
+    await client[Symbol.asyncDispose]();
+    const died = await failure(error);
+    rmSync(prepared, { recursive: true, force: true });
+    throw died;
+  }
+}
+
+/** Starts a supervisor that lives on without us. */
+function spawnSupervisor(
+  prepared: string,
+  name: string,
+): { socket: Duplex; failure: (error: unknown) => Promise<unknown>; closeLog: () => void } {
+  const main = fileURLToPath(new URL("./supervisor-main.js", import.meta.url));
+  const log = openSync(logPath(prepared), "a+", 0o600);
+  const child = spawn(process.execPath, [main, prepared, name], {
+    detached: true,
+    cwd: "/",
+    stdio: ["ignore", log, log, "pipe"],
+  });
+  child.unref();
+  const exited = new Promise<string>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
+    child.once("error", (error) => resolve(error.message));
+  });
+  return {
+    socket: child.stdio[3] as unknown as Duplex,
+    closeLog: () => closeSync(log),
+    /** Waits for the supervisor's end; where it died by itself, tells what its log says. */
+    failure: async (error) => {
+      const how = await exited;
+      try {
+        if (!(error instanceof LabError && error.code === "SUPERVISOR_FAILED")) return error;
+        const text = readFileSync(`/proc/self/fd/${log}`, "utf8").trim().slice(-2000);
+        return new LabError(
+          "SUPERVISOR_FAILED",
+          `the lab's supervisor ended (${how})${text && `:\n${text}`}`,
+          { cause: error },
+        );
+      } finally {
+        closeSync(log);
+      }
+    },
+  };
+}
+
+function only(all: readonly LabSummary[]): LabSummary {
+  const [first, ...rest] = all;
+  if (first === undefined) {
+    throw new LabError("NO_SUCH_LAB", "no lab is running", { hint: "uml-lab up FILE" });
+  }
+  if (rest.length > 0) {
+    throw new LabError("USAGE", `${all.length} labs are running, and none was named`, {
+      hint: `name one of: ${all.map(({ name }) => name).join(", ")}`,
+    });
+  }
+  return first;
+}
+
+function matching(all: readonly LabSummary[], nameOrFile: string): LabSummary {
+  const file = isAbsolute(nameOrFile) ? nameOrFile : resolve(nameOrFile);
+  const found = all.find(({ name }) => name === nameOrFile) ?? all.find((lab) => lab.file === file);
+  if (found !== undefined) return found;
+  const running = all.map(({ name }) => name).join(", ");
+  throw new LabError("NO_SUCH_LAB", `no lab ${nameOrFile} is running`, {
+    hint: running === "" ? "uml-lab up FILE; uml-lab ps" : `running: ${running}`,
+  });
+}

@@ -1,0 +1,218 @@
+/**
+ * One guest over the life of its lab: booted, stopped, paused, restarted, found dead.
+ *
+ *     stopped -> starting -> agent -> setup -> ready <-> paused
+ *        ^          |          |        |        |         |
+ *        +----------+--- failed (its kernel ended, or its boot went wrong)
+ *
+ * Operations on a guest run one after another. Its NICs stay in the fabric whatever becomes of it,
+ * so a new kernel connects to the same cables.
+ */
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { LabError, messageOf } from "../../base/errors.ts";
+import type { ProcessRecord } from "../../base/processes.ts";
+import type { BootOptions, GuestSpec, RunningGuest } from "../../kernel/guest/spec.ts";
+import type { GuestState } from "../api.ts";
+import type { Limiter } from "../limiter.ts";
+
+export interface GuestKeeperOptions {
+  readonly spec: GuestSpec;
+  readonly boot: (spec: GuestSpec, options: BootOptions) => Promise<RunningGuest>;
+  readonly boots: Limiter;
+  /** Writes the process down; called before the guest can do anything. */
+  readonly onProcess: (record: ProcessRecord) => void;
+  readonly onState: (guest: string, state: GuestState, ms: number | undefined) => void;
+}
+
+export class GuestKeeper {
+  readonly spec: GuestSpec;
+  readonly #options: GuestKeeperOptions;
+  #state: GuestState = "stopped";
+  #guest: RunningGuest | undefined;
+  #bootMs: number | null = null;
+  #failure: string | undefined;
+  #tail: Promise<unknown> = Promise.resolve();
+  readonly #closing = new AbortController();
+  #disposing: Promise<void> | undefined;
+  readonly #watchers = new Set<() => void>();
+
+  constructor(options: GuestKeeperOptions) {
+    this.#options = options;
+    this.spec = options.spec;
+  }
+
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get state(): GuestState {
+    return this.#state;
+  }
+
+  /** From exec of its kernel to ready; null until it was. */
+  get bootMs(): number | null {
+    return this.#bootMs;
+  }
+
+  /** The process that leads its others; null when none runs. */
+  get process(): ProcessRecord | null {
+    return this.#guest?.process ?? null;
+  }
+
+  get consolePath(): string {
+    return join(this.spec.folder, "console.log");
+  }
+
+  /** Why it can't do anything now; undefined when it is ready. */
+  get obstacle(): string | undefined {
+    switch (this.#state) {
+      case "ready":
+        return undefined;
+      case "failed":
+        return `${this.name} failed: ${this.#failure?.split("\n")[0] ?? "its kernel ended"}`;
+      case "paused":
+        return `${this.name} is paused`;
+      case "stopped":
+        return `${this.name} is stopped`;
+      default:
+        return `${this.name} is still booting`;
+    }
+  }
+
+  /** The running guest, or GUEST_FAILED with what to do. */
+  get guest(): RunningGuest {
+    if (this.#guest !== undefined && this.#state === "ready") return this.#guest;
+    const failed = this.#state === "failed" && this.#failure !== undefined;
+    throw new LabError("GUEST_FAILED", failed ? this.#failure! : (this.obstacle as string), {
+      hint:
+        this.#state === "paused"
+          ? `uml-lab resume ${this.name}`
+          : this.#state === "stopped"
+            ? `uml-lab start ${this.name}`
+            : `uml-lab logs ${this.name}; uml-lab restart ${this.name}`,
+    });
+  }
+
+  /** Its console's input, whatever it does; undefined when no kernel runs. */
+  get consoleInput(): RunningGuest["console"]["input"] | undefined {
+    return this.#guest?.console.input;
+  }
+
+  /** Calls back when the guest's state changes; answers how to stop that. */
+  watch(onChange: () => void): () => void {
+    this.#watchers.add(onChange);
+    return () => this.#watchers.delete(onChange);
+  }
+
+  /** Boots it unless it runs. Throws GUEST_BOOT, GUEST_SETUP. */
+  start(signal: AbortSignal): Promise<void> {
+    return this.#next(async () => {
+      if (this.#guest === undefined) await this.#boot(signal);
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#next(async () => {
+      await this.#end();
+      this.#failure = undefined;
+      this.#enter("stopped");
+    });
+  }
+
+  restart(signal: AbortSignal): Promise<void> {
+    return this.#next(async () => {
+      await this.#end();
+      await this.#boot(signal);
+    });
+  }
+
+  pause(): Promise<void> {
+    return this.#next(async () => {
+      if (this.#state === "paused") return;
+      this.guest.pause();
+      this.#enter("paused");
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#next(async () => {
+      if (this.#state !== "paused") {
+        void this.guest;
+        return;
+      }
+      this.#guest?.resume();
+      this.#enter("ready");
+    });
+  }
+
+  /** Ends it for good, in the middle of a boot as well. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#disposing ??= (async () => {
+      this.#closing.abort(new LabError("INTERRUPTED", "the lab is ending"));
+      await this.#tail.catch(() => {});
+      await this.#end();
+      if (this.#state !== "failed") this.#enter("stopped");
+    })();
+    return this.#disposing;
+  }
+
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(() => {
+      this.#closing.signal.throwIfAborted();
+      return work();
+    });
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+
+  async #boot(signal: AbortSignal): Promise<void> {
+    const over = AbortSignal.any([signal, this.#closing.signal]);
+    this.#failure = undefined;
+    try {
+      await this.#options.boots.run(async () => {
+        over.throwIfAborted();
+        mkdirSync(this.spec.folder, { recursive: true, mode: 0o700 });
+        const guest = await this.#options.boot(this.spec, {
+          signal: over,
+          onProcess: this.#options.onProcess,
+          onPhase: (phase) => {
+            if (phase !== "ready") this.#enter(phase);
+          },
+        });
+        this.#guest = guest;
+        this.#bootMs = guest.bootMs;
+      });
+    } catch (error) {
+      this.#failure = messageOf(error);
+      this.#enter(over.aborted ? "stopped" : "failed");
+      throw over.aborted ? over.reason : error;
+    }
+    const guest = this.#guest as RunningGuest;
+    guest.console.output.resume(); // its record is the file
+    void guest.exited.then(({ code, signal: by, consoleTail }) => {
+      if (this.#guest !== guest) return; // we ended it
+      this.#guest = undefined;
+      this.#failure =
+        `guest ${this.name} failed: its kernel ended (${by ?? `status ${code}`})` +
+        (consoleTail && `\nthe end of its console:\n${consoleTail}`);
+      this.#enter("failed");
+      Promise.resolve(guest[Symbol.asyncDispose]()).catch(() => {});
+    });
+    this.#enter("ready", guest.bootMs);
+  }
+
+  async #end(): Promise<void> {
+    const guest = this.#guest;
+    this.#guest = undefined;
+    await guest?.[Symbol.asyncDispose]();
+  }
+
+  #enter(state: GuestState, ms?: number): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#options.onState(this.name, state, ms);
+    for (const watcher of [...this.#watchers]) watcher();
+  }
+}

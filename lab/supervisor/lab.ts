@@ -1,0 +1,415 @@
+/**
+ * One lab from the inside: its fabric, its guests, and what is asked of them. It is made by `begin`,
+ * and ends by disposing, by a crash of its fabric, or with its process.
+ *
+ *     fabric <- NICs, switches, links     guests <- keepers     judge <- guests' own kernels
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { Cleanups } from "../../base/cleanups.ts";
+import { LabError } from "../../base/errors.ts";
+import type { ProcessRecord } from "../../base/processes.ts";
+import type {
+  BootOptions,
+  ExecRequest,
+  GuestProcess,
+  GuestSpec,
+  Image,
+  Kernel,
+  RunningGuest,
+} from "../../kernel/guest/spec.ts";
+import type { LinkSpec } from "../../net/control/messages.ts";
+import type { LabStatus, OnLabEvent, Report } from "../api.ts";
+import type { GuestOperation, LinkChange } from "../control/messages.ts";
+import { judgeChecks } from "../judge/checks.ts";
+import { fpingRequest, parseFping } from "../judge/fping.ts";
+import { judgeReachability } from "../judge/reachability.ts";
+import { Limiter } from "../limiter.ts";
+import type { GuestPlan, LabPlan } from "../plan/plan.ts";
+import { guestFolder, nicPath } from "../run-folder.ts";
+import type { RunningFabric, StartFabric } from "./fabric.ts";
+import { GuestKeeper } from "./guest-keeper.ts";
+import { runCheck } from "./run-check.ts";
+import { allowedCpus, usageOf } from "./usage.ts";
+import { within } from "./within.ts";
+
+/** What a lab is made with; tests give others. */
+export interface Machinery {
+  readonly startFabric: StartFabric;
+  readonly bootGuest: (spec: GuestSpec, options: BootOptions) => Promise<RunningGuest>;
+  /** Does once what every boot needs, while the fabric starts. */
+  readonly prepare: (kernels: readonly Kernel[], images: readonly Image[]) => Promise<void>;
+}
+
+export interface LabOptions {
+  readonly plan: LabPlan;
+  readonly kernels: Readonly<Record<string, Kernel>>;
+  readonly images: Readonly<Record<string, Image>>;
+  readonly folder: string;
+  readonly since: string;
+  readonly machinery: Machinery;
+  readonly onProcess: (what: string, record: ProcessRecord) => void;
+  /** The fabric is gone, unasked. */
+  readonly onCrash: (problem: string) => void;
+  readonly log: (message: string) => void;
+}
+
+interface BootTiming {
+  readonly bootMs: number;
+  readonly readyMs: number;
+}
+
+const CLOCK = {
+  now: () => performance.now(),
+  sleep: async (ms: number, signal: AbortSignal) => {
+    await sleep(ms, undefined, { signal });
+  },
+};
+
+export class Lab implements AsyncDisposable {
+  readonly #options: LabOptions;
+  readonly #plan: LabPlan;
+  readonly #cpus = allowedCpus();
+  readonly #keepers = new Map<string, GuestKeeper>();
+  readonly #links: Map<string, LinkSpec>;
+  readonly #owners = new Map<string, string>();
+  readonly #cleanups = new Cleanups();
+  readonly #listeners = new Set<OnLabEvent>();
+  #fabric: RunningFabric | undefined;
+  #timing: BootTiming = { bootMs: 0, readyMs: 0 };
+  #ending = false;
+
+  constructor(options: LabOptions) {
+    this.#options = options;
+    this.#plan = options.plan;
+    this.#links = new Map(options.plan.links.map((link) => [link.link, link]));
+    for (const guest of options.plan.guests) {
+      for (const { addresses } of guest.setup.interfaces) {
+        for (const address of addresses) {
+          this.#owners.set(address.slice(0, address.indexOf("/")), guest.name);
+        }
+      }
+    }
+  }
+
+  get name(): string {
+    return this.#plan.name;
+  }
+
+  /** Starts the fabric and boots every guest; throws the first failure when all have stopped. */
+  async begin(signal: AbortSignal, onEvent: OnLabEvent): Promise<void> {
+    using _ = this.#listen(onEvent);
+    const { machinery, kernels, images } = this.#options;
+    const startedAt = performance.now();
+    const prepared = machinery.prepare(
+      [...new Set(Object.values(kernels))],
+      [...new Set(Object.values(images))],
+    );
+    prepared.catch(() => {}); // awaited below
+    const sockets = await this.#wire(signal);
+    await prepared;
+
+    onEvent({ type: "step", step: "boot", detail: `${this.#plan.guests.length} guests` });
+    const boots = new Limiter(bootsAtOnce(this.#cpus.length));
+    const first = new AbortController();
+    const over = AbortSignal.any([signal, first.signal]);
+    let agentsAt = startedAt;
+    for (const [index, guest] of this.#plan.guests.entries()) {
+      const keeper = new GuestKeeper({
+        spec: this.#specOf(guest, index, sockets.get(guest.name) ?? []),
+        boot: machinery.bootGuest,
+        boots,
+        onProcess: (record) => this.#options.onProcess(`guest ${guest.name}`, record),
+        onState: (name, state, ms) => {
+          if (state === "agent") agentsAt = performance.now();
+          this.#emit({ type: "guest", guest: name, state, ...(ms === undefined ? {} : { ms }) });
+          if (!this.#ending) this.#options.log(`guest ${name}: ${state}`);
+        },
+      });
+      this.#keepers.set(guest.name, keeper);
+    }
+    // Guests end at the same time, before their fabric.
+    this.#cleanups.defer("end the guests", async () => {
+      await Promise.all([...this.#keepers.values()].map((keeper) => keeper[Symbol.asyncDispose]()));
+    });
+    const results = await Promise.allSettled(
+      [...this.#keepers.values()].map((keeper) =>
+        keeper.start(over).catch((error: unknown) => {
+          first.abort(error); // a lab with a guest missing is none: stop the others
+          throw error;
+        }),
+      ),
+    );
+    signal.throwIfAborted();
+    if (results.some(({ status }) => status === "rejected")) throw first.signal.reason;
+    this.#timing = {
+      bootMs: round(agentsAt - startedAt),
+      readyMs: round(performance.now() - startedAt),
+    };
+  }
+
+  async #wire(signal: AbortSignal): Promise<Map<string, string[]>> {
+    const { folder, machinery, onProcess } = this.#options;
+    this.#emit({ type: "step", step: "wire", detail: `${this.#plan.links.length} links` });
+    const fabric = await machinery.startFabric({
+      folder,
+      signal,
+      onProcess: (record) => onProcess("fabric", record),
+      onEvent: (event) => {
+        if (event.event === "log") this.#options.log(`fabric: ${event.message}`);
+        else if (event.event === "nic-disconnected" && !this.#ending) {
+          this.#options.log(`fabric: ${event.nic} disconnected: ${event.reason}`);
+        }
+      },
+    });
+    this.#fabric = fabric;
+    this.#cleanups.defer("end the fabric", async () => fabric[Symbol.asyncDispose]());
+    void fabric.exited.then(({ code, signal: by }) => {
+      if (this.#ending) return;
+      const how = by === null ? `ended with status ${code}` : `was ended by ${by}`;
+      this.#options.onCrash(`its fabric (process ${fabric.process.pid}) ${how}`);
+    });
+    const sockets = new Map<string, string[]>();
+    const requests: Promise<unknown>[] = [];
+    let nics = 0;
+    for (const spec of this.#plan.switches) {
+      requests.push(fabric.request({ op: "add-switch", spec }));
+    }
+    for (const guest of this.#plan.guests) {
+      const paths = guest.setup.interfaces.map(({ name, mac, mtu }) => {
+        const socketPath = nicPath(folder, nics++);
+        const nic = `${guest.name}:${name}`;
+        requests.push(fabric.request({ op: "add-nic", spec: { nic, socketPath, mac, mtu } }));
+        return socketPath;
+      });
+      sockets.set(guest.name, paths);
+    }
+    for (const spec of this.#plan.links) requests.push(fabric.request({ op: "add-link", spec }));
+    await Promise.all(requests);
+    return sockets;
+  }
+
+  #specOf(guest: GuestPlan, index: number, nicSockets: readonly string[]): GuestSpec {
+    const image = this.#options.images[guest.image] as Image;
+    return {
+      name: guest.name,
+      kernel: this.#options.kernels[guest.kernel] as Kernel,
+      image,
+      memoryBytes: guest.memoryBytes ?? image.defaultMemoryBytes,
+      isolation: guest.isolation,
+      cpu: this.#cpus[index % this.#cpus.length],
+      nicSockets,
+      folder: guestFolder(this.#options.folder, guest.name),
+      setup: guest.setup,
+    };
+  }
+
+  /** Measures and judges. Throws the signal's reason. */
+  async judge(
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+    startedAt: number,
+    checkMs: number,
+  ): Promise<Report> {
+    const verifyStartedAt = performance.now();
+    const { pairs, checks: wanted, settleMs } = this.#plan;
+    onEvent({ type: "step", step: "verify", detail: `${pairs.length} pairs` });
+    const reachability = await judgeReachability({
+      pairs,
+      settleMs,
+      probe: (guest, addresses, timeoutMs) => this.#probe(guest, addresses, timeoutMs, signal),
+      obstacle: (guest) => this.#keeper(guest).obstacle,
+      ownerOf: (address) => this.#owners.get(address),
+      atOnce: probesAtOnce(this.#cpus.length),
+      clock: CLOCK,
+      signal,
+      onProgress: (probed, of, reached) => onEvent({ type: "reachability", probed, of, reached }),
+    });
+    const checks = await judgeChecks({
+      checks: wanted,
+      run: (guest, command, timeoutMs) =>
+        runCheck(() => this.#keeper(guest).guest, command, timeoutMs, signal),
+      clock: CLOCK,
+      signal,
+      onCheck: ({ name, ok }) =>
+        onEvent({ type: "step", step: "check", detail: `${name}: ${ok ? "ok" : "failed"}` }),
+    });
+    const good = reachability.every(({ ok }) => ok) && checks.every(({ ok }) => ok);
+    return {
+      lab: this.#plan.name,
+      verdict: good ? "pass" : "fail",
+      guests: [...this.#keepers.values()].map((keeper) => ({
+        name: keeper.name,
+        state: keeper.state,
+        pid: keeper.process?.pid ?? null,
+        bootMs: keeper.bootMs === null ? null : round(keeper.bootMs),
+        kernel: keeper.spec.kernel.release,
+        interfaces: interfacesOf(keeper.spec),
+      })),
+      reachability,
+      checks,
+      score: {
+        points: checks.reduce((sum, { points }) => sum + points, 0),
+        of: checks.reduce((sum, { of }) => sum + of, 0),
+      },
+      timing: {
+        checkMs: round(checkMs),
+        ...this.#timing,
+        verifyMs: round(performance.now() - verifyStartedAt),
+        totalMs: round(Date.now() - startedAt),
+      },
+    };
+  }
+
+  async #probe(
+    guest: string,
+    addresses: readonly string[],
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<ReturnType<typeof parseFping>> {
+    const { command, input } = fpingRequest(addresses, timeoutMs);
+    const mostMs = timeoutMs + 2 * addresses.length + PROBER_SPARE_MS;
+    try {
+      const run = this.#keeper(guest).guest.run({ command }, input === undefined ? {} : { input });
+      return parseFping(addresses, await within(run, mostMs, signal));
+    } catch (error) {
+      signal.throwIfAborted();
+      // It died, was stopped or hangs while it probes: the judge asks for its state.
+      if (error instanceof LabError && error.code === "GUEST_FAILED") return new Map();
+      if (!(error instanceof LabError && error.code === "TIMEOUT")) throw error;
+      const refusal = { text: `its prober did not end within ${mostMs} ms`, from: null };
+      return new Map(addresses.map((address) => [address, { rttMs: null, refusal }]));
+    }
+  }
+
+  async operate(
+    operation: GuestOperation,
+    names: readonly string[],
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<void> {
+    using _ = this.#listen(onEvent);
+    const keepers = [...new Set(names)].map((name) => this.#keeper(name));
+    const work = (keeper: GuestKeeper): Promise<void> => {
+      switch (operation) {
+        case "restart":
+          return keeper.restart(signal);
+        case "start":
+          return keeper.start(signal);
+        case "stop":
+          return keeper.stop();
+        case "pause":
+          return keeper.pause();
+        case "resume":
+          return keeper.resume();
+      }
+    };
+    const results = await Promise.allSettled(keepers.map(work));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  }
+
+  async setLink(name: string, { up, impairments }: LinkChange): Promise<void> {
+    const fabric = this.#runningFabric();
+    const link = this.#links.get(name);
+    if (link === undefined) {
+      throw new LabError("NO_SUCH_LINK", `lab ${this.name} has no link ${name}`, {
+        hint: `one of ${[...this.#links.keys()].join(", ")}`,
+      });
+    }
+    if (impairments !== undefined) {
+      await fabric.request({ op: "set-link", link: name, impairments });
+      this.#links.set(name, { ...link, impairments });
+    }
+    if (up !== undefined) await fabric.request({ op: "link-state", link: name, up });
+  }
+
+  async status(): Promise<Omit<LabStatus, "supervisorPid">> {
+    const fabric = this.#runningFabric();
+    const counters = await fabric.request({ op: "counters" });
+    if (counters === undefined) throw new LabError("FABRIC_FAILED", "the fabric told no counters");
+    const guests = await Promise.all(
+      [...this.#keepers.values()].map(async (keeper) => {
+        const { process, spec } = keeper;
+        const usage = process === null ? undefined : await usageOf(process);
+        return {
+          name: keeper.name,
+          state: keeper.state,
+          pid: process?.pid ?? null,
+          image: spec.image.reference,
+          kernel: spec.kernel.release,
+          memoryBytes: spec.memoryBytes,
+          residentBytes: usage?.residentBytes ?? null,
+          cpuSeconds: usage?.cpuSeconds ?? null,
+          bootMs: keeper.bootMs === null ? null : round(keeper.bootMs),
+          interfaces: interfacesOf(spec),
+        };
+      }),
+    );
+    return {
+      lab: this.#plan.name,
+      file: this.#plan.file,
+      since: this.#options.since,
+      fabricPid: fabric.process.pid,
+      guests,
+      counters,
+    };
+  }
+
+  exec(guest: string, request: ExecRequest): GuestProcess {
+    return this.#keeper(guest).guest.exec(request);
+  }
+
+  /** Throws NO_SUCH_GUEST. */
+  keeper(guest: string): GuestKeeper {
+    return this.#keeper(guest);
+  }
+
+  /** Ends guests and fabric; twice is harmless. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true;
+    await this.#cleanups[Symbol.asyncDispose]();
+  }
+
+  /** The same, telling of each guest. */
+  async end(onEvent: OnLabEvent): Promise<void> {
+    using _ = this.#listen(onEvent);
+    onEvent({ type: "step", step: "stop", detail: `${this.#keepers.size} guests` });
+    await this[Symbol.asyncDispose]();
+  }
+
+  #keeper(name: string): GuestKeeper {
+    const keeper = this.#keepers.get(name);
+    if (keeper !== undefined) return keeper;
+    throw new LabError("NO_SUCH_GUEST", `lab ${this.name} has no guest ${name}`, {
+      hint: `one of ${[...this.#keepers.keys()].join(", ")}`,
+    });
+  }
+
+  #runningFabric(): RunningFabric {
+    if (this.#fabric !== undefined && !this.#ending) return this.#fabric;
+    throw new LabError("FABRIC_FAILED", `lab ${this.name} is not running`);
+  }
+
+  #listen(onEvent: OnLabEvent): Disposable {
+    this.#listeners.add(onEvent);
+    return { [Symbol.dispose]: () => this.#listeners.delete(onEvent) };
+  }
+
+  #emit(event: Parameters<OnLabEvent>[0]): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+/** A guest that can't end its prober in time hangs. */
+const PROBER_SPARE_MS = 15_000;
+
+const round = (ms: number): number => Math.round(ms * 10) / 10;
+
+/** A boot is CPU work with short waits. */
+const bootsAtOnce = (cpus: number): number => 2 * cpus;
+/** The answering guests want the CPUs too. */
+const probesAtOnce = (cpus: number): number => 4 * cpus;
+
+function interfacesOf({ setup }: GuestSpec): Report["guests"][number]["interfaces"] {
+  return setup.interfaces.map(({ name, mac, addresses }) => ({ name, mac, addresses }));
+}

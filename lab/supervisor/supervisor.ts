@@ -1,0 +1,198 @@
+/**
+ * The life of a supervisor, from the connection it is born with to the last file of its lab.
+ *
+ *     born -> begin: claim the place, boot, judge -> serve -> down: end, remove -> exit
+ *                  \-> failed, interrupted, caller gone: end, remove -> exit
+ *     its fabric is killed: end the guests, write why, leave the folder for `clean` -> exit
+ */
+
+import { renameSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import type { Duplex } from "node:stream";
+import { LabError, messageOf } from "../../base/errors.ts";
+import { type ProcessRecord, recordProcess } from "../../base/processes.ts";
+import type { OnLabEvent, Report } from "../api.ts";
+import { type BeginRequest, fromWirePlan } from "../control/messages.ts";
+import {
+  checkSocketPaths,
+  claimPlace,
+  controlPath,
+  type LabRecord,
+  labFolder,
+  readRecord,
+  recordInFolder,
+  removeFolder,
+  writeRecord,
+} from "../run-folder.ts";
+import { labExists } from "../summaries.ts";
+import { Lab, type Machinery } from "./lab.ts";
+import { serve } from "./server.ts";
+
+export interface SupervisorOptions {
+  /** The folder made for this lab, still without its name; the log is in it. */
+  readonly prepared: string;
+  readonly machinery: Machinery;
+  readonly exit: (status: number) => void;
+  readonly log: (message: string) => void;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #process: ProcessRecord;
+  /** The folder, under whichever name it has. */
+  #folder: string;
+  #record: LabRecord | undefined;
+  #lab: Lab | undefined;
+  #server: Server | undefined;
+  #down: Promise<void> | undefined;
+  #crashed = false;
+  #began = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#folder = options.prepared;
+    this.#process = recordProcess(process.pid) as ProcessRecord;
+  }
+
+  /** Serves the connection of whoever started this process: it alone may say `begin`. */
+  serveParent(socket: Duplex): void {
+    this.#serve(socket, true);
+    socket.once("close", () => {
+      if (!this.#began) void this.#leave(0);
+    });
+  }
+
+  /** Ends everything: what SIGTERM asks for. */
+  async terminate(): Promise<void> {
+    await this.#end(() => {}).catch((error) => this.#options.log(messageOf(error)));
+    this.#options.exit(0);
+  }
+
+  #serve(socket: Duplex, mayBegin: boolean): void {
+    serve(socket, {
+      lab: () => this.#runningLab(),
+      begin: (request, signal, onEvent) => {
+        if (!mayBegin || this.#began) throw new LabError("USAGE", "this lab has begun already");
+        this.#began = true;
+        return this.#begin(request, signal, onEvent);
+      },
+      down: (onEvent) => this.#end(onEvent),
+      afterReply: (op, failed) => {
+        if (op === "down" || (op === "begin" && failed)) void this.#leave(0);
+      },
+    });
+  }
+
+  #runningLab(): Lab {
+    if (this.#lab !== undefined && this.#down === undefined) return this.#lab;
+    throw new LabError(
+      "SUPERVISOR_FAILED",
+      `lab ${this.#record?.name ?? ""} is ${this.#down ? "ending" : "only starting"}`,
+      { hint: "try again in a moment" },
+    );
+  }
+
+  async #begin(request: BeginRequest, signal: AbortSignal, onEvent: OnLabEvent): Promise<Report> {
+    const plan = fromWirePlan(request.plan);
+    this.#claim(request);
+    try {
+      await this.#listen();
+      const lab = new Lab({
+        plan,
+        kernels: request.kernels,
+        images: request.images,
+        folder: this.#folder,
+        since: (this.#record as LabRecord).since,
+        machinery: this.#options.machinery,
+        log: this.#options.log,
+        onProcess: (what, record) => recordInFolder(this.#folder, what, record),
+        onCrash: (problem) => crash(problem),
+      });
+      const crashing = new AbortController();
+      const crash = (problem: string) => {
+        if (this.#record?.state !== "starting") void this.#crash(problem);
+        else crashing.abort(new LabError("FABRIC_FAILED", `lab ${plan.name} failed: ${problem}`));
+      };
+      this.#lab = lab;
+      const over = AbortSignal.any([signal, crashing.signal]);
+      await lab.begin(over, onEvent);
+      const report = await lab.judge(over, onEvent, request.startedAt, request.checkMs);
+      over.throwIfAborted();
+      this.#write({ state: "running" });
+      return report;
+    } catch (error) {
+      await this.#end(onEvent);
+      throw error;
+    }
+  }
+
+  /** Takes the lab's place. Throws LAB_EXISTS. */
+  #claim({ plan }: BeginRequest): void {
+    const folder = labFolder(plan.name);
+    checkSocketPaths(folder);
+    this.#write({
+      name: plan.name,
+      file: plan.file,
+      state: "starting",
+      supervisor: this.#process,
+      guests: plan.guests.length,
+      since: new Date().toISOString(),
+      problem: null,
+    });
+    recordInFolder(this.#folder, "supervisor", this.#process);
+    if (!claimPlace(this.#folder, folder)) {
+      throw labExists(plan.name, readRecord(folder));
+    }
+    this.#folder = folder;
+  }
+
+  async #listen(): Promise<void> {
+    const server = createServer((socket) => this.#serve(socket, false));
+    this.#server = server;
+    // Bound under another name first: whoever finds the socket can connect to it.
+    const path = controlPath(this.#folder);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(`${path}0`, resolve);
+    });
+    renameSync(`${path}0`, path);
+  }
+
+  #write(change: Partial<LabRecord>): void {
+    this.#record = { ...this.#record, ...change } as LabRecord;
+    writeRecord(this.#folder, this.#record);
+  }
+
+  /** Ends the lab and removes its folder; asked again, waits for the same end. */
+  #end(onEvent: OnLabEvent): Promise<void> {
+    this.#down ??= (async () => {
+      if (this.#record !== undefined) this.#write({ state: "stopping" });
+      try {
+        await this.#lab?.end(onEvent);
+      } finally {
+        removeFolder(this.#folder);
+      }
+    })();
+    return this.#down;
+  }
+
+  /** Its fabric is gone: frames can't come back, so the guests end; the folder tells why. */
+  async #crash(problem: string): Promise<void> {
+    if (this.#crashed || this.#down !== undefined) return;
+    this.#crashed = true;
+    this.#options.log(problem);
+    this.#write({ problem });
+    this.#down = (async () => {
+      await this.#lab?.[Symbol.asyncDispose]();
+    })();
+    await this.#down.catch((error) => this.#options.log(messageOf(error)));
+    this.#write({ state: "crashed" });
+    this.#options.exit(4);
+  }
+
+  async #leave(status: number): Promise<void> {
+    await this.#end(() => {}).catch((error) => this.#options.log(messageOf(error)));
+    this.#server?.close();
+    this.#options.exit(status);
+  }
+}
