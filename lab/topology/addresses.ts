@@ -124,6 +124,9 @@ export function giveAddresses(
   }
 }
 
+/** RFC 8200 §5: below, the kernel turns IPv6 off. */
+const IPV6_MTU = 1280;
+
 /** The same address twice, MAC addresses twice, one subnet with two prefix lengths. */
 export function checkClashes(
   reading: Reading,
@@ -149,6 +152,16 @@ export function checkClashes(
           "give each interface its own, or leave `mac` away",
         );
       }
+    }
+    const mtu = item.mtu ?? item.linkMtu;
+    const has6 = item.addresses.some(({ value }) => value.address.family === 6);
+    if (mtu !== undefined && mtu < IPV6_MTU && has6 && item.mtuAt !== undefined) {
+      reading.problems.add(
+        "BAD_VALUE",
+        item.mtuAt,
+        `\`${who}\` has an IPv6 address, and IPv6 needs packets of ${IPV6_MTU} bytes`,
+        `write ${IPV6_MTU} or more, or give it IPv4 addresses only`,
+      );
     }
     for (const { value, at } of item.addresses) {
       const owner = owners.get(keyOf(value.address));
@@ -194,7 +207,7 @@ export function checkClashes(
   }
 }
 
-/** Interfaces with those first whose addresses stand first in the file: the later is the clash. */
+/** Interfaces, those first whose addresses stand first in the file: the later is the clash. */
 function inFileOrder(guests: Guests): [GuestDraft, InterfaceDraft][] {
   const place = (item: InterfaceDraft) => item.addresses[0]?.at.start ?? item.mac?.at.start ?? 0;
   return [...interfacesOf(guests)].sort(([, a], [, b]) => place(a) - place(b));

@@ -31,6 +31,8 @@ export interface InterfaceDraft {
   /** What the interface says itself, then what its link says. */
   mtu: number | undefined;
   linkMtu: number | undefined;
+  /** Where the one that counts is written. */
+  mtuAt: Span | undefined;
   /** Where it is linked. */
   linkedAt: Span | undefined;
 }
@@ -78,6 +80,7 @@ export function interfaceOf(guest: GuestDraft, name: string): InterfaceDraft {
       mac: undefined,
       mtu: undefined,
       linkMtu: undefined,
+      mtuAt: undefined,
       linkedAt: undefined,
     };
     guest.interfaces.set(name, found);
@@ -312,6 +315,7 @@ function readInterface(reading: Reading, guest: GuestDraft, { key, value }: Entr
   const mac = reading.scalar(map, "mac");
   if (mac !== undefined) draft.mac = { text: mac.text.toLowerCase(), at: mac };
   draft.mtu = reading.number(map, "mtu");
+  if (draft.mtu !== undefined) draft.mtuAt = reading.scalar(map, "mtu");
 }
 
 function filesOf(

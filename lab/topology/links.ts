@@ -231,7 +231,8 @@ function finishEnd(
   }
   const draft = interfaceOf(guest, name);
   if (end.address !== undefined) draft.addresses.push({ value: end.address, at: end.addressAt });
-  draft.linkMtu = reading.number(options, "mtu") ?? draft.linkMtu;
+  draft.linkMtu = reading.number(options, "mtu");
+  if (draft.mtu === undefined) draft.mtuAt = reading.scalar(options, "mtu");
   return { kind: "guest", guest: end.name, interface: name };
 }
 

@@ -106,7 +106,16 @@ function calledHere(key: string, known: readonly string[]): string | undefined {
 export function checkSchema({ root, unreplaced }: Tree, problems: Problems): ReadonlySet<string> {
   const { validate } = load();
   const bad = new Set<string>(unreplaced);
-  collect(validate, toPlain(root), "", root, problems, bad);
+  // `description: ${N}` with N=5 is a text, as it is for Compose: where a text is wanted, it is one.
+  const asText = new Set<string>();
+  if (!validate(toPlain(root, asText))) {
+    for (const { keyword, instancePath, parentSchema } of validate.errors ?? []) {
+      if (keyword !== "type" || ![parentSchema?.type].flat().includes("string")) continue;
+      const { node } = find(root, instancePath);
+      if (node.kind === "scalar" && node.replaced && node.value !== null) asText.add(node.path);
+    }
+  }
+  collect(validate, toPlain(root, asText), "", root, problems, bad);
   return bad;
 }
 
@@ -416,6 +425,13 @@ function hintForType(expected: string, node: Node, parent: Schema): string {
     const meant = /did you mean (`.*`)\?$/.exec(wrong?.message ?? "")?.[1];
     if (meant !== undefined) return `add the unit: ${meant}`;
     if (wrong !== undefined) return wrong.hint;
+  }
+  const scalar = node.kind === "scalar" && node.value !== null && typeof node.value !== "string";
+  const kind = typeof parent["x-kind"] === "string" ? KINDS[parent["x-kind"]] : undefined;
+  const right =
+    kind === undefined || kind.examine(node.kind === "scalar" ? node.text : "") === undefined;
+  if (scalar && right && [parent.type].flat().includes("string")) {
+    return `quote it, so that it is a text: \`"${node.text}"\``;
   }
   return `write ${expected}`;
 }

@@ -35,6 +35,8 @@ export interface ScalarNode extends NodeBase {
   readonly text: string;
   /** Offset of the text's first character, where the file shows it unchanged. */
   readonly textStart: number | undefined;
+  /** A variable gave it its text, so its type is a guess: `5` may be meant as a text. */
+  readonly replaced: boolean;
 }
 
 export interface Entry {
@@ -67,13 +69,13 @@ export function spanIn(node: ScalarNode, index: number, length: number): Span {
   return { start, end: start + Math.max(1, length) };
 }
 
-/** Plain JavaScript values, for the schema. */
-export function toPlain(node: Node): unknown {
-  if (node.kind === "scalar") return node.value;
-  if (node.kind === "list") return node.items.map(toPlain);
+/** Plain JavaScript values, for the schema. @param asText pointers of scalars taken as texts. */
+export function toPlain(node: Node, asText: ReadonlySet<string>): unknown {
+  if (node.kind === "scalar") return asText.has(node.path) ? node.text : node.value;
+  if (node.kind === "list") return node.items.map((item) => toPlain(item, asText));
   // No prototype: a key may be called `__proto__`.
   const object: Record<string, unknown> = Object.create(null);
-  for (const [key, { value }] of node.entries) object[key] = toPlain(value);
+  for (const [key, { value }] of node.entries) object[key] = toPlain(value, asText);
   return object;
 }
 
@@ -320,7 +322,16 @@ class TreeMaker {
   }
 
   #nothing(path: string, { start, end }: Span): ScalarNode {
-    return { kind: "scalar", path, start, end, value: null, text: "", textStart: undefined };
+    return {
+      kind: "scalar",
+      path,
+      start,
+      end,
+      value: null,
+      text: "",
+      textStart: undefined,
+      replaced: false,
+    };
   }
 
   #scalar(node: Scalar.Parsed, path: string): ScalarNode {
@@ -344,12 +355,12 @@ class TreeMaker {
     if (!replaced.changed) {
       // A number too large for JSON keeps its text; the schema then says what is expected.
       const value = typeof node.value === "bigint" ? String(node.value) : (node.value as Plain);
-      return { kind: "scalar", path, ...span, value, text: before, textStart };
+      return { kind: "scalar", path, ...span, value, text: before, textStart, replaced: false };
     }
     const { text } = replaced;
     // `forward: ${FORWARD:-true}` is a boolean, as if the value had been written there.
     const value = plain ? resolvePlain(text) : text;
-    return { kind: "scalar", path, ...span, value, text, textStart: undefined };
+    return { kind: "scalar", path, ...span, value, text, textStart: undefined, replaced: true };
   }
 }
 

@@ -550,6 +550,16 @@ links: [[h1..\${N:-3}, lan]]
       expect(plan.guests[0]?.setup.run).to.deep.equal(["echo $HOME $HOME ${HOME}"]);
     });
 
+    it("gives a text where a text is wanted, whatever it looks like", () => {
+      const plan = planOf(
+        "name: x\ndescription: ${N}\nguests: { a: { run: [${T}], gateway: ${G}, env: { A: ${N} }, interfaces: { eth0: 10.0.0.2/24 } } }\n",
+        { N: "5", T: "true", G: "10.0.0.1" },
+      );
+      expect(plan.description).to.equal("5");
+      expect(plan.guests[0]?.setup.run).to.deep.equal(["true"]);
+      expect(plan.guests[0]?.setup.env).to.deep.equal({ A: "5" });
+    });
+
     it("cannot change the structure of the file, and keeps positions", () => {
       const plan = planOf("name: x\ndescription: ${D}\nguests: { a: {} }\n", {
         D: "x\nguests: [{",
