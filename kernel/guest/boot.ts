@@ -66,10 +66,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
   const { signal } = options;
   signal.throwIfAborted();
   await using cleanups = new Cleanups();
-  const [agent, launcher] = await Promise.all([
-    ensureProgram("agent", { signal }),
-    ensureProgram("launcher", { signal }),
-  ]);
+  const { agent, launcher } = options.programs ?? (await ensurePrograms(signal));
   const level = options.sandbox ?? (await chooseSandbox(launcher));
   let ramFolder = spec.folder;
   if (level !== "namespaces") {
@@ -132,6 +129,14 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
   cleanups.move();
   if (level !== "namespaces") rmdirSync(ramFolder); // the RAM file in it was unlinked at once
   return guest;
+}
+
+async function ensurePrograms(signal: AbortSignal) {
+  const [agent, launcher] = await Promise.all([
+    ensureProgram("agent", { signal }),
+    ensureProgram("launcher", { signal }),
+  ]);
+  return { agent, launcher };
 }
 
 /** On a tmpfs, so that RAM never becomes disk traffic. */

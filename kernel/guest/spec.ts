@@ -93,6 +93,8 @@ export interface BootOptions {
   readonly onPhase?: (phase: GuestPhase) => void;
   /** For tests; otherwise the best that works on this machine. */
   readonly sandbox?: "namespaces" | "landlock" | "none";
+  /** For tests; otherwise compiled, or found in the cache. */
+  readonly programs?: { readonly agent: string; readonly launcher: string };
   /** Called before anything else can happen to the process: write it down for `clean`. */
   readonly onProcess: (record: ProcessRecord) => void;
 }
