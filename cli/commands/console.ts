@@ -9,7 +9,7 @@ export async function run(context: Context, words: Words): Promise<number> {
   const { lab, guest } = await findGuest(context, words);
   await using _lab = lab;
   const console = lab.console(guest, { follow: true, input: true });
-  if (!context.stdin.isTTY) return attachPlain(context, console);
+  if (!context.stdin.isTTY) return await attachPlain(context, console);
   const { dim } = context.stderr.style;
   await say(context, dim(`the console of ${guest}; press Ctrl-] three times to leave it`));
   const ending = await attachTerminal(context, console);

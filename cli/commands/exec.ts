@@ -26,8 +26,8 @@ export async function run(context: Context, words: Words): Promise<number> {
   const { lab, guest } = await findGuest(context, words);
   await using _lab = lab;
   const process = lab.exec(guest, request);
-  if (context.format === "json") return gather(context, guest, request, process);
-  if (!tty) return attachPlain(context, process);
+  if (context.format === "json") return await gather(context, guest, request, process);
+  if (!tty) return await attachPlain(context, process);
   const ending = await attachTerminal(context, process);
   return ending.left ? LEFT_STATUS : ending.code;
 }

@@ -13,7 +13,7 @@ export async function run(context: Context, words: Words): Promise<number> {
   const { lab, guest } = await findGuest(context, words);
   await using _lab = lab;
   const command = ["/bin/sh", "-c", SHELL];
-  if (!context.stdin.isTTY) return attachPlain(context, lab.exec(guest, { command }));
+  if (!context.stdin.isTTY) return await attachPlain(context, lab.exec(guest, { command }));
   const ending = await attachTerminal(
     context,
     lab.exec(guest, { command, terminal: terminalOf(context) }),

@@ -17,5 +17,5 @@ const SERVER = "mkdir -p /etc/dropbear; exec dropbear -i -R -B -E 2>>/tmp/dropbe
 export async function run(context: Context, words: Words): Promise<number> {
   const { lab, guest } = await findGuest(context, words);
   await using _lab = lab;
-  return attachPlain(context, lab.exec(guest, { command: ["/bin/sh", "-c", SERVER] }));
+  return await attachPlain(context, lab.exec(guest, { command: ["/bin/sh", "-c", SERVER] }));
 }

@@ -13,8 +13,8 @@ import { IncomingStream, OutgoingStream, type SendFrame } from "./streams.ts";
 
 export interface PeerHandlers {
   readonly onMessage: (message: unknown) => void;
-  /** Once, when the connection is gone, however it went. */
-  readonly onEnd: () => void;
+  /** Once, when the connection is gone; with a cause where that was not the other side's wish. */
+  readonly onEnd: (cause?: unknown) => void;
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -141,18 +141,18 @@ export class Peer {
           this.#handlers.onMessage(JSON.parse(frame.payload.toString("utf8")));
         } else this.#channels.get(frame.channel)?.take(frame);
       }
-    } catch {
-      this.#socket.destroy(); // not one of us
-      this.#end();
+    } catch (error) {
+      this.#socket.destroy(); // not one of us, or a bug of ours
+      this.#end(error);
     }
   }
 
-  #end(): void {
+  #end(cause?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     for (const channel of this.#channels.values()) channel.finish();
     this.#channels.clear();
     if (!this.#socket.destroyed) this.#socket.destroy();
-    this.#handlers.onEnd();
+    this.#handlers.onEnd(cause);
   }
 }

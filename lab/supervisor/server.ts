@@ -5,7 +5,7 @@
 
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream";
-import { LabError } from "../../base/errors.ts";
+import { LabError, messageOf } from "../../base/errors.ts";
 import type { OnLabEvent } from "../api.ts";
 import { STREAM } from "../control/frames.ts";
 import {
@@ -30,6 +30,7 @@ export interface Supervision {
   ) => Promise<unknown>;
   readonly down: (onEvent: OnLabEvent) => Promise<void>;
   /** The answer to `begin` or `down` is out: what is left to do once it is. */
+  readonly log: (message: string) => void;
   readonly afterReply: (op: Request["op"], failed: boolean) => void;
 }
 
@@ -42,7 +43,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
 
   const peer = new Peer(socket, {
     onMessage: (message) => take(message as ClientMessage),
-    onEnd: () => {
+    onEnd: (cause) => {
+      if (cause !== undefined) supervision.log(`a connection broke: ${messageOf(cause)}`);
       const gone = new LabError("INTERRUPTED", "whoever asked is gone");
       for (const controller of running.values()) controller.abort(gone);
       for (const channel of channels.values()) channel.kill(SIGHUP);

@@ -77,6 +77,7 @@ export class Supervisor {
         return this.#begin(request, signal, onEvent);
       },
       down: (onEvent) => this.#end(onEvent),
+      log: this.#options.log,
       afterReply: (op, failed) => {
         if (op === "down" || (op === "begin" && failed)) void this.#leave(0);
       },
