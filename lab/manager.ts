@@ -35,8 +35,10 @@ import { labExists, summaries } from "./summaries.ts";
  */
 export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; report: Report }> {
   const { signal, onEvent, startedAt } = options;
+  onEvent({ type: "step", step: "check", detail: options.file });
+  // It starts while the file is checked; where that fails it ends without having done anything.
+  const supervisor = new StartingSupervisor();
   try {
-    onEvent({ type: "step", step: "check", detail: options.file });
     const plan = await readPlan(options.file);
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
@@ -46,8 +48,15 @@ export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; repo
       onProgress: progressTo(onEvent),
     });
     signal.throwIfAborted();
-    return await begin(plan, kernels, images, checkMs, options);
-  } catch (error) {
+    const lab = supervisor.connect(plan.name);
+    const report = await lab.request(
+      { op: "begin", plan: toWirePlan(plan), kernels, images, startedAt, checkMs },
+      { onEvent, signal },
+    );
+    supervisor.release();
+    return { lab, report: report as Report };
+  } catch (thrown) {
+    const error = await supervisor.end(thrown);
     if (signal.aborted && !(error instanceof LabError && error.code === "INTERRUPTED")) {
       throw new LabError("INTERRUPTED", "interrupted", { cause: error });
     }
@@ -158,68 +167,57 @@ function progressTo(onEvent: OnLabEvent): NonNullable<EnsureOptions["onProgress"
   return (progress) => onEvent({ type: "progress", ...progress });
 }
 
-async function begin(
-  plan: LabPlan,
-  kernels: Record<string, Kernel>,
-  images: Record<string, Image>,
-  checkMs: number,
-  { signal, onEvent, startedAt }: UpOptions,
-): Promise<{ lab: RunningLab; report: Report }> {
-  const me = recordProcess(process.pid) as ProcessRecord;
-  const prepared = prepareFolder(me);
-  const { socket, failure, closeLog } = spawnSupervisor(prepared, plan.name);
-  const client = new LabClient(socket, plan.name, labFolder(plan.name));
-  try {
-    const report = await client.request(
-      { op: "begin", plan: toWirePlan(plan), kernels, images, startedAt, checkMs },
-      { onEvent, signal },
-    );
-    closeLog();
-    return { lab: client, report: report as Report };
-  } catch (error) {
-    await client[Symbol.asyncDispose]();
-    const died = await failure(error);
-    rmSync(prepared, { recursive: true, force: true });
-    throw died;
-  }
-}
+/** A supervisor's process before its lab stands: it ends with the connection it was born with. */
+class StartingSupervisor {
+  readonly #prepared: string;
+  readonly #log: number;
+  readonly #socket: Duplex;
+  readonly #exited: Promise<string>;
+  #client: LabClient | undefined;
 
-/** Starts a supervisor that lives on without us. */
-function spawnSupervisor(
-  prepared: string,
-  name: string,
-): { socket: Duplex; failure: (error: unknown) => Promise<unknown>; closeLog: () => void } {
-  const main = fileURLToPath(new URL("./supervisor-main.js", import.meta.url));
-  const log = openSync(logPath(prepared), "a+", 0o600);
-  const child = spawn(process.execPath, [main, prepared, name], {
-    detached: true,
-    cwd: "/",
-    stdio: ["ignore", log, log, "pipe"],
-  });
-  child.unref();
-  const exited = new Promise<string>((resolve) => {
-    child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
-    child.once("error", (error) => resolve(error.message));
-  });
-  return {
-    socket: child.stdio[3] as unknown as Duplex,
-    closeLog: () => closeSync(log),
-    /** Waits for the supervisor's end; where it died by itself, tells what its log says. */
-    failure: async (error) => {
-      const how = await exited;
-      try {
-        if (!(error instanceof LabError && error.code === "SUPERVISOR_FAILED")) return error;
-        const text = readFileSync(`/proc/self/fd/${log}`, "utf8").trim().slice(-2000);
-        return new LabError(
-          "SUPERVISOR_FAILED",
-          `the lab's supervisor ended (${how})${text && `:\n${text}`}`,
-          { cause: error },
-        );
-      } finally {
-        closeSync(log);
-      }
-    },
-  };
+  constructor() {
+    this.#prepared = prepareFolder(recordProcess(process.pid) as ProcessRecord);
+    this.#log = openSync(logPath(this.#prepared), "a+", 0o600);
+    const main = fileURLToPath(new URL("./supervisor-main.js", import.meta.url));
+    const child = spawn(process.execPath, [main, this.#prepared], {
+      detached: true,
+      cwd: "/",
+      stdio: ["ignore", this.#log, this.#log, "pipe"],
+    });
+    child.unref();
+    this.#exited = new Promise<string>((resolve) => {
+      child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
+      child.once("error", (error) => resolve(error.message));
+    });
+    this.#socket = child.stdio[3] as unknown as Duplex;
+    this.#socket.on("error", () => {}); // its exit tells
+  }
+
+  connect(name: string): LabClient {
+    this.#client = new LabClient(this.#socket, name, labFolder(name));
+    return this.#client;
+  }
+
+  /** The lab stands: it lives on without us. */
+  release(): void {
+    closeSync(this.#log);
+  }
+
+  /** Ends it, and answers the error to throw: what its log says where it died by itself. */
+  async end(error: unknown): Promise<unknown> {
+    if (this.#client === undefined) this.#socket.destroy();
+    else await this.#client[Symbol.asyncDispose]();
+    const how = await this.#exited;
+    const text = readFileSync(`/proc/self/fd/${this.#log}`, "utf8").trim().slice(-2000);
+    this.release();
+    rmSync(this.#prepared, { recursive: true, force: true });
+    if (!(error instanceof LabError && error.code === "SUPERVISOR_FAILED")) return error;
+    return new LabError(
+      "SUPERVISOR_FAILED",
+      `the lab's supervisor ended (${how})${text && `:\n${text}`}`,
+      { cause: error },
+    );
+  }
 }
 
 function only(all: readonly LabSummary[]): LabSummary {

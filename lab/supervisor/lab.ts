@@ -19,6 +19,7 @@ import type {
   RunningGuest,
 } from "../../kernel/guest/spec.ts";
 import type { LinkSpec } from "../../net/control/messages.ts";
+import type { FabricOptions, RunningFabric } from "../../net/fabric.ts";
 import type { LabStatus, OnLabEvent, Report } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import { judgeChecks } from "../judge/checks.ts";
@@ -27,7 +28,6 @@ import { judgeReachability } from "../judge/reachability.ts";
 import { Limiter } from "../limiter.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { guestFolder, nicPath } from "../run-folder.ts";
-import type { RunningFabric, StartFabric } from "./fabric.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
 import { runCheck } from "./run-check.ts";
 import { allowedCpus, usageOf } from "./usage.ts";
@@ -35,7 +35,7 @@ import { within } from "./within.ts";
 
 /** What a lab is made with; tests give others. */
 export interface Machinery {
-  readonly startFabric: StartFabric;
+  readonly startFabric: (options: FabricOptions) => Promise<RunningFabric>;
   readonly bootGuest: (spec: GuestSpec, options: BootOptions) => Promise<RunningGuest>;
   /** Does once what every boot needs, while the fabric starts. */
   readonly prepare: (kernels: readonly Kernel[], images: readonly Image[]) => Promise<void>;
@@ -47,6 +47,7 @@ export interface LabOptions {
   readonly images: Readonly<Record<string, Image>>;
   readonly folder: string;
   readonly since: string;
+  readonly fabric: Promise<RunningFabric>;
   readonly machinery: Machinery;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
   /** The fabric is gone, unasked. */
@@ -149,19 +150,10 @@ export class Lab implements AsyncDisposable {
   }
 
   async #wire(signal: AbortSignal): Promise<Map<string, string[]>> {
-    const { folder, machinery, onProcess } = this.#options;
+    const { folder } = this.#options;
     this.#emit({ type: "step", step: "wire", detail: `${this.#plan.links.length} links` });
-    const fabric = await machinery.startFabric({
-      folder,
-      signal,
-      onProcess: (record) => onProcess("fabric", record),
-      onEvent: (event) => {
-        if (event.event === "log") this.#options.log(`fabric: ${event.message}`);
-        else if (event.event === "nic-disconnected" && !this.#ending) {
-          this.#options.log(`fabric: ${event.nic} disconnected: ${event.reason}`);
-        }
-      },
-    });
+    const fabric = await this.#options.fabric;
+    signal.throwIfAborted();
     this.#fabric = fabric;
     this.#cleanups.defer("end the fabric", async () => fabric[Symbol.asyncDispose]());
     void fabric.exited.then(({ code, signal: by }) => {

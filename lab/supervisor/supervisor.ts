@@ -11,6 +11,7 @@ import { createServer, type Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { type ProcessRecord, recordProcess } from "../../base/processes.ts";
+import type { RunningFabric } from "../../net/fabric.ts";
 import type { OnLabEvent, Report } from "../api.ts";
 import { type BeginRequest, fromWirePlan } from "../control/messages.ts";
 import {
@@ -42,6 +43,7 @@ export class Supervisor {
   /** The folder, under whichever name it has. */
   #folder: string;
   #record: LabRecord | undefined;
+  #fabric: Promise<RunningFabric> | undefined;
   #lab: Lab | undefined;
   #server: Server | undefined;
   #down: Promise<void> | undefined;
@@ -54,8 +56,23 @@ export class Supervisor {
     this.#process = recordProcess(process.pid) as ProcessRecord;
   }
 
-  /** Serves the connection of whoever started this process: it alone may say `begin`. */
+  /**
+   * Serves the connection of whoever started this process: it alone may say `begin`. The fabric
+   * starts at once, while the file is still being checked.
+   */
   serveParent(socket: Duplex): void {
+    this.#fabric = this.#options.machinery.startFabric({
+      folder: this.#folder,
+      signal: new AbortController().signal,
+      onProcess: (record) => recordInFolder(this.#folder, "fabric", record),
+      onEvent: (event) => {
+        if (event.event === "log") this.#options.log(`fabric: ${event.message}`);
+        else if (event.event === "nic-disconnected" && this.#down === undefined) {
+          this.#options.log(`fabric: ${event.nic} disconnected: ${event.reason}`);
+        }
+      },
+    });
+    this.#fabric.catch(() => {}); // the lab awaits it
     this.#serve(socket, true);
     socket.once("close", () => {
       if (!this.#began) void this.#leave(0);
@@ -104,6 +121,7 @@ export class Supervisor {
         images: request.images,
         folder: this.#folder,
         since: (this.#record as LabRecord).since,
+        fabric: this.#fabric as Promise<RunningFabric>,
         machinery: this.#options.machinery,
         log: this.#options.log,
         onProcess: (what, record) => recordInFolder(this.#folder, what, record),
@@ -170,6 +188,7 @@ export class Supervisor {
       if (this.#record !== undefined) this.#write({ state: "stopping" });
       try {
         await this.#lab?.end(onEvent);
+        await this.#fabric?.then((fabric) => fabric[Symbol.asyncDispose]()).catch(() => {});
       } finally {
         removeFolder(this.#folder);
       }
