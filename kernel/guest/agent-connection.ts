@@ -46,8 +46,6 @@ interface Channel {
 export interface ExecOptions {
   /** Its input is /dev/null; otherwise a pipe. */
   readonly noInput?: boolean;
-  /** Input and output are one socket, as inetd's servers want it. */
-  readonly socket?: boolean;
   /** Its terminal is the guest's console; nothing goes over its streams. */
   readonly console?: boolean;
 }
@@ -89,7 +87,7 @@ export class AgentConnection {
     const payload = encodeExec({
       flags:
         (options.noInput ? EXEC.NO_INPUT : 0) |
-        (options.socket ? EXEC.SOCKET : 0) |
+        (request.socket ? EXEC.SOCKET : 0) |
         (options.console ? EXEC.CONSOLE : 0) |
         (terminal ? EXEC.TERMINAL : 0),
       columns: terminal?.columns ?? 0,

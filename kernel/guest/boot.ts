@@ -162,6 +162,7 @@ class Guest implements RunningGuest {
   #record: ProcessRecord | undefined;
   #bootMs = 0;
   #hello: () => void = () => {};
+  #consoleShell = false;
   #disposing: Promise<void> | undefined;
 
   constructor(
@@ -179,6 +180,7 @@ class Guest implements RunningGuest {
     this.#console = new Console(
       join(spec.folder, "console.log"),
       child.stdio[CONSOLE_FD] as unknown as Duplex,
+      () => this.#startConsoleShell(),
     );
     // What comes before the console is up, and what the launcher has to say.
     child.stdout?.on("data", (chunk: Buffer) => this.#console.record(chunk));
@@ -214,6 +216,21 @@ class Guest implements RunningGuest {
 
   get console() {
     return { input: this.#console.input, output: this.#console.output };
+  }
+
+  /** Nothing runs on the console until somebody types there. */
+  #startConsoleShell(): void {
+    if (this.#consoleShell || this.#bootMs === 0) return;
+    this.#consoleShell = true;
+    const over = () => {
+      this.#consoleShell = false;
+    };
+    const request = { command: ["sh", "-c", "exec $SHELL -l"], env: { TERM: "linux" } };
+    this.#agent.exec(request, this.#env, { console: true }).exit.then(over, over);
+  }
+
+  get #env(): Readonly<Record<string, string>> {
+    return { ...BASE_ENV, ...this.#spec.setup.env };
   }
 
   async boot(options: BootOptions): Promise<void> {
@@ -280,7 +297,7 @@ class Guest implements RunningGuest {
   }
 
   exec(request: ExecRequest): GuestProcess {
-    return this.#agent.exec(request, { ...BASE_ENV, ...this.#spec.setup.env });
+    return this.#agent.exec(request, this.#env);
   }
 
   async run(
@@ -288,11 +305,8 @@ class Guest implements RunningGuest {
     options: { input?: Uint8Array; signal?: AbortSignal } = {},
   ): Promise<ExecResult> {
     options.signal?.throwIfAborted();
-    const command = this.#agent.exec(
-      request,
-      { ...BASE_ENV, ...this.#spec.setup.env },
-      { noInput: options.input === undefined },
-    );
+    const noInput = options.input === undefined;
+    const command = this.#agent.exec(request, this.#env, { noInput });
     const gather = (stream: NodeJS.ReadableStream) => {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -20,12 +20,14 @@ export class Console {
   #fileBytes = 0;
   #tail: Buffer = Buffer.alloc(0);
 
-  constructor(path: string, line: Duplex) {
+  /** @param onInput called before what is typed goes to the guest. */
+  constructor(path: string, line: Duplex, onInput: () => void) {
     this.path = path;
     this.#file = createRecord(path);
     this.output = new Readable({ highWaterMark: LIVE_BYTES, read() {} });
     this.input = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
+        onInput();
         if (line.destroyed) done();
         else line.write(chunk, () => done());
       },

@@ -109,6 +109,8 @@ export interface ExecRequest {
   readonly cwd?: string;
   /** Give it a terminal of this size; then stderr is part of stdout. */
   readonly terminal?: { readonly columns: number; readonly rows: number; readonly term?: string };
+  /** Its standard input and output are one socket, as servers that inetd starts want it. */
+  readonly socket?: boolean;
 }
 
 /** A command in a guest. Streams obey backpressure end to end. */

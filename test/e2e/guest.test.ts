@@ -1,9 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { Duplex } from "node:stream";
 import { expect } from "chai";
+import { Client } from "ssh2";
 import type { LabError } from "../../base/errors.ts";
 import { hostProcessesOf } from "../../kernel/guest/host-processes.ts";
 import type { GuestPhase, RunningGuest } from "../../kernel/guest/spec.ts";
+import { SSH_SERVER } from "../../kernel/guest/ssh.ts";
 import { Guests, shell, until } from "./guests.ts";
 
 describe("a guest", () => {
@@ -222,6 +225,44 @@ describe("a guest", () => {
     await until("the console is recorded", () =>
       readFileSync(guest.consolePath, "utf8").includes("seen on the console"),
     );
+  });
+
+  it("has a shell on its console once somebody types there", async () => {
+    let seen = "";
+    guest.console.output.on("data", (chunk: Buffer) => {
+      seen += chunk;
+    });
+    guest.console.input.write("echo $((6 * 7)) on $(tty)\n");
+    await until("the shell answers", () => seen.includes("42 on /dev/tty0"));
+    guest.console.input.write("sleep 1000\n");
+    await until("sleep runs", async () => (await shell(guest, "pidof sleep")).code === 0);
+    guest.console.input.write("\x03echo status $?\n");
+    await until("Ctrl-C ends it", () => seen.includes("status 130"));
+    guest.console.input.write("exit\n");
+  });
+
+  it("serves SSH over the control channel", async () => {
+    const server = guest.exec(SSH_SERVER);
+    server.stderr.resume();
+    const client = new Client();
+    await new Promise((resolve, reject) => {
+      client.once("ready", () => resolve(undefined)).once("error", reject);
+      const sock = Duplex.from({ readable: server.stdout, writable: server.stdin });
+      client.connect({ sock, username: "root", authHandler: ["none"] });
+    });
+    const output = await new Promise<string>((resolve, reject) => {
+      client.exec("hostname; exit 3", (error, stream) => {
+        if (error) return reject(error);
+        let text = "";
+        stream.on("data", (chunk: Buffer) => {
+          text += chunk;
+        });
+        stream.on("close", (code: number) => resolve(`${text}${code}`));
+      });
+    });
+    expect(output).to.equal("alice\n3");
+    client.end();
+    expect((await server.exit).code).to.equal(0);
   });
 
   it("is the same after it rebooted itself", async () => {
