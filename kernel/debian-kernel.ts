@@ -29,9 +29,11 @@ import {
 } from "./cache/cache.ts";
 import { makeSquashfs } from "./images/squashfs.ts";
 import { type KernelManifest, probeKernel } from "./kernel-manifest.ts";
-import { type Archive, downloadPackages, haveApt } from "./packages/apt.ts";
-import { debianArchive, hostArchive, noApt } from "./packages/archives.ts";
+import { type Archive, downloadPackages } from "./packages/apt.ts";
+import { debianArchive, hostArchive } from "./packages/archives.ts";
 import { runOrFail } from "./packages/child.ts";
+import { openPlace } from "./packages/open-place.ts";
+import type { Place } from "./packages/place.ts";
 import { packageInfoOf, unpackPackage } from "./packages/unpack.ts";
 import type { EnsureOptions } from "./progress.ts";
 import { stripModule } from "./strip-module.ts";
@@ -71,24 +73,26 @@ export function ensureDebianKernel(
   const name = `debian-${hashOf({ LAYOUT, suites, BOOT_ARGUMENTS, at }, 8)}`;
   const purpose = "fetching Debian's user-mode-linux";
   return ensurePublished("kernels", name, { ...options, purpose }, async (builder) => {
-    if (!haveApt()) throw noApt("there is no kernel in the cache");
-    return await fromFirstSuite(suites, entryFolder("kernels", name), builder, options);
+    await using place = await openPlace("there is no kernel in the cache", options);
+    return await fromFirstSuite(place, suites, entryFolder("kernels", name), builder, options);
   });
 }
 
 async function fromFirstSuite(
+  place: Place,
   suites: readonly string[],
   home: string,
   builder: Builder,
   options: EnsureOptions,
 ): Promise<KernelManifest> {
-  const archives = [...suites.map((suite) => debianArchive(suite)), hostArchive()].filter(
-    (archive) => archive !== undefined,
-  );
+  const archives = [
+    ...suites.map((suite) => debianArchive(suite, place)),
+    hostArchive(place),
+  ].filter((archive) => archive !== undefined);
   const failures: LabError[] = [];
   for (const archive of archives) {
     try {
-      return await fromArchive(archive, home, builder, options);
+      return await fromArchive(place, archive, home, builder, options);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!(error instanceof LabError) || error.code === "NO_SPACE") throw error;
@@ -111,6 +115,7 @@ async function fromFirstSuite(
 }
 
 async function fromArchive(
+  place: Place,
   archive: Archive,
   home: string,
   { folder, scratch, lock }: Builder,
@@ -120,17 +125,22 @@ async function fromArchive(
   const work = join(scratch, archive.name);
   const tree = join(work, "tree");
   mkdirSync(tree, { recursive: true });
-  const tools = Promise.all([ensureTool("patchelf", options), ensureTool("mksquashfs", options)]);
+  const tools = Promise.all([
+    ensureTool("patchelf", options, place),
+    ensureTool("mksquashfs", options, place),
+  ]);
   tools.catch(() => {}); // awaited below
   const paths = await downloadPackages(
     archive,
     { packages: ["user-mode-linux", "libc6"], into: work, closure: undefined },
     options,
+    place,
   );
   const what = "unpacking the kernel";
   for (const [index, deb] of paths.entries()) {
     onProgress?.({ what, done: index, total: paths.length, unit: "items" });
     await unpackPackage(deb, tree, {
+      place,
       signal,
       lockFd: lock.fd,
       except: ["./usr/share/man/*", "./usr/share/locale/*", "./usr/lib/*/gconv/*"],
@@ -146,6 +156,7 @@ async function fromArchive(
   const [patchelf] = await tools;
   await makeSquashfs(shipped, join(folder, MODULES_IMAGE), {
     ...options,
+    place,
     lock,
     compression: "small",
   });
@@ -155,7 +166,7 @@ async function fromArchive(
     await runOrFail(
       [patchelf, "--set-interpreter", join(library, LOADER), "--set-rpath", library, path],
       "pointing the kernel at its C library",
-      { signal, lockFd: lock.fd },
+      { signal, lockFd: lock.fd, place },
     );
   copyFileSync(executable, join(folder, "linux"));
   await patch(executable, join(folder, "lib"));

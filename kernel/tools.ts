@@ -13,8 +13,10 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join, relative } from "node:path";
 import { LabError } from "../base/errors.ts";
 import { ensurePublished, hashOf, lookUp } from "./cache/cache.ts";
-import { downloadPackages, findProgram, haveApt } from "./packages/apt.ts";
-import { hostArchive, noApt } from "./packages/archives.ts";
+import { downloadPackages, findProgram } from "./packages/apt.ts";
+import { hostArchive } from "./packages/archives.ts";
+import { openPlace } from "./packages/open-place.ts";
+import { type Place, thisMachine } from "./packages/place.ts";
 import { packageInfoOf, unpackPackage } from "./packages/unpack.ts";
 import type { EnsureOptions } from "./progress.ts";
 
@@ -48,11 +50,17 @@ interface ToolManifest {
 const LAYOUT = 1;
 
 /**
- * Path of the executable. With `cache: "only"` nothing is fetched: undefined where it isn't at hand.
- * Throws NO_TOOL, NO_APT, FETCH_FAILED.
+ * Path of the executable, for `place` (this machine if none is given), fetched first if need be.
+ * Throws NO_TOOL, NO_APT, NO_DOCKER, FETCH_FAILED.
  */
-export async function ensureTool(name: ToolName, options: EnsureOptions = {}): Promise<string> {
-  const there = findTool(name);
+export async function ensureTool(
+  name: ToolName,
+  options: EnsureOptions = {},
+  place?: Place,
+): Promise<string> {
+  // what this machine has is not in a container
+  const elsewhere = place !== undefined && place !== thisMachine;
+  const there = elsewhere ? cachedTool(name) : findTool(name);
   if (there !== undefined) return there;
   const tool: (typeof TOOLS)[ToolName] = TOOLS[name];
   const entry = await ensurePublished<ToolManifest>(
@@ -60,11 +68,16 @@ export async function ensureTool(name: ToolName, options: EnsureOptions = {}): P
     entryName(name),
     { ...options, purpose: `fetching ${name}` },
     async ({ folder, scratch, lock }) => {
-      if (!haveApt()) throw noApt(`${name} is not on this machine`);
+      await using opened =
+        place === undefined
+          ? await openPlace(`${name} is not on this machine`, options)
+          : undefined;
+      const where = place ?? (opened as Place);
       const debs = await downloadPackages(
-        hostArchive(),
+        hostArchive(where),
         { packages: [tool.package], into: scratch, closure: { installed: "host" } },
         options,
+        where,
       );
       if (debs.length === 0) {
         throw new LabError(
@@ -79,6 +92,7 @@ export async function ensureTool(name: ToolName, options: EnsureOptions = {}): P
       mkdirSync(root);
       for (const deb of debs) {
         await unpackPackage(deb, root, {
+          place: where,
           signal: options.signal,
           lockFd: lock.fd,
           except: ["./usr/share/*"],
@@ -99,8 +113,10 @@ export async function ensureTool(name: ToolName, options: EnsureOptions = {}): P
 
 /** The tool where it is at hand already, on the host or in the cache; fetches nothing. */
 export function findTool(name: ToolName): string | undefined {
-  const onHost = findProgram(name);
-  if (onHost !== undefined) return onHost;
+  return findProgram(name) ?? cachedTool(name);
+}
+
+function cachedTool(name: ToolName): string | undefined {
   const cached = lookUp<ToolManifest>("tools", entryName(name));
   return cached === undefined ? undefined : join(cached.folder, "bin", name);
 }

@@ -6,9 +6,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Builder } from "../cache/cache.ts";
-import { downloadPackages, haveApt } from "../packages/apt.ts";
-import { hostArchive, noApt } from "../packages/archives.ts";
+import { downloadPackages } from "../packages/apt.ts";
+import { hostArchive } from "../packages/archives.ts";
 import { runOrFail } from "../packages/child.ts";
+import { openPlace } from "../packages/open-place.ts";
 import { packageInfoOf, unpackPackage } from "../packages/unpack.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool } from "../tools.ts";
@@ -45,16 +46,17 @@ export async function buildFromPackages(
   { scratch, lock }: Builder,
   options: EnsureOptions,
 ): Promise<string[]> {
-  if (!haveApt()) throw noApt(`the image ${recipe.reference} is not in the cache`);
+  await using place = await openPlace(`the image ${recipe.reference} is not in the cache`, options);
   const { signal, onProgress } = options;
-  const packing = ensureTool("mksquashfs", options);
+  const packing = ensureTool("mksquashfs", options, place);
   packing.catch(() => {}); // asked for again where it is needed
   const debs = join(scratch, "debs");
   mkdirSync(debs);
   const paths = await downloadPackages(
-    hostArchive(),
+    hostArchive(place),
     { packages: recipe.packages, into: debs, closure: { installed: LEFT_OUT } },
     options,
+    place,
   );
   const tree = join(scratch, "tree");
   mkdirSync(tree);
@@ -63,6 +65,7 @@ export async function buildFromPackages(
   for (const [index, deb] of paths.entries()) {
     onProgress?.({ what, done: index, total: paths.length, unit: "items" });
     await unpackPackage(deb, tree, {
+      place,
       signal,
       lockFd: lock.fd,
       except: NOT_UNPACKED,
@@ -71,7 +74,7 @@ export async function buildFromPackages(
   finishTree(tree, await appletsOf(join(tree, "usr/bin/busybox"), signal));
   onProgress?.({ what: `packing the image ${recipe.reference}`, done: 0, unit: "items" });
   await packing;
-  await makeSquashfs(tree, file, { ...options, lock, compression: "fast" });
+  await makeSquashfs(tree, file, { ...options, place, lock, compression: "fast" });
   return paths
     .map(packageInfoOf)
     .map(({ name, version }) => `${name} ${version}`)

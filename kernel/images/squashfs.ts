@@ -6,10 +6,12 @@
 import { availableParallelism } from "node:os";
 import type { Lock } from "../cache/lock.ts";
 import { runOrFail } from "../packages/child.ts";
+import type { Place } from "../packages/place.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool } from "../tools.ts";
 
 export interface SquashfsOptions extends EnsureOptions {
+  readonly place: Place;
   readonly lock: Lock;
   /** `fast` to read, for what guests run; `small` for what they seldom read. */
   readonly compression: keyof typeof COMPRESSION;
@@ -23,9 +25,9 @@ export const COMPRESSION = {
 export async function makeSquashfs(
   tree: string,
   file: string,
-  { lock, signal, onProgress, compression }: SquashfsOptions,
+  { place, lock, signal, onProgress, compression }: SquashfsOptions,
 ): Promise<void> {
-  const mksquashfs = await ensureTool("mksquashfs", { signal, onProgress });
+  const mksquashfs = await ensureTool("mksquashfs", { signal, onProgress }, place);
   await runOrFail(
     [
       mksquashfs,
@@ -38,6 +40,6 @@ export async function makeSquashfs(
     ],
     "making a squashfs",
     // mksquashfs refuses its own time options where this is set
-    { signal, lockFd: lock.fd, env: { ...process.env, SOURCE_DATE_EPOCH: undefined } },
+    { place, signal, lockFd: lock.fd, env: { ...process.env, SOURCE_DATE_EPOCH: undefined } },
   );
 }

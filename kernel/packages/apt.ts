@@ -8,21 +8,14 @@
  * The archive's lock is held during each apt run, and inherited by apt.
  */
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { arch } from "node:os";
 import { delimiter, join } from "node:path";
 import { LabError } from "../../base/errors.ts";
 import { entryFolder, hashOf, lockEntry } from "../cache/cache.ts";
 import type { EnsureOptions } from "../progress.ts";
-import { type RunResult, run, STATUS_FD } from "./child.ts";
+import type { RunResult } from "./child.ts";
+import { type Place, thisMachine } from "./place.ts";
 import { renderSources, type Source } from "./sources.ts";
 
 /** Lists younger than this are used as they are. */
@@ -41,7 +34,7 @@ export interface Archive {
 export type Installed =
   /** nothing but these, in whatever version */
   | readonly string[]
-  /** what this machine has installed */
+  /** what the place has installed */
   | "host";
 
 export interface DownloadRequest {
@@ -81,12 +74,13 @@ export async function downloadPackages(
   archive: Archive,
   request: DownloadRequest,
   options: EnsureOptions,
+  place: Place = thisMachine,
 ): Promise<string[]> {
   const folder = entryFolder("packages", `${archive.name}-${hashOf(archive.sources, 8)}`);
   mkdirSync(folder, { recursive: true });
   const purpose = `fetching packages from ${archive.name}`;
   using lock = await lockEntry(`packages-${archive.name}`, { ...options, purpose });
-  const apt = new Apt(folder, archive, lock.fd, options);
+  const apt = new Apt(place, folder, archive, lock.fd, options);
   await apt.configure(request.closure?.installed ?? []);
   await apt.refresh();
   try {
@@ -101,13 +95,21 @@ export async function downloadPackages(
 
 class Apt {
   refreshed = false;
+  readonly #place: Place;
   readonly #folder: string;
   readonly #archive: Archive;
   readonly #lockFd: number;
   readonly #options: EnsureOptions;
   readonly #env: NodeJS.ProcessEnv;
 
-  constructor(folder: string, archive: Archive, lockFd: number, options: EnsureOptions) {
+  constructor(
+    place: Place,
+    folder: string,
+    archive: Archive,
+    lockFd: number,
+    options: EnsureOptions,
+  ) {
+    this.#place = place;
     this.#folder = folder;
     this.#archive = archive;
     this.#lockFd = lockFd;
@@ -132,7 +134,7 @@ class Apt {
     );
     const status = join(folder, "status");
     // a copy: apt would lock the folder it stands in
-    if (installed === "host") copyFileSync("/var/lib/dpkg/status", status);
+    if (installed === "host") await this.#place.run(["cp", "/var/lib/dpkg/status", status]);
     else writeFileSync(status, renderStatus(installed));
     const settings = {
       Dir: folder,
@@ -157,7 +159,7 @@ class Apt {
       "APT::Install-Recommends": "false",
       "APT::Get::Assume-Yes": "true",
       // We own the folders; apt's own user (`_apt`) could not read below a private home.
-      "APT::Sandbox::User": process.getuid?.() === 0 ? "root" : "",
+      "APT::Sandbox::User": this.#place.uid === 0 ? "root" : "",
       "Acquire::Languages": "none",
       "Acquire::GzipIndexes": "true",
       "Acquire::Retries": "3",
@@ -181,7 +183,10 @@ class Apt {
   /** How the machine reaches its mirrors: proxies, certificates, time checks. */
   async #hostSettings(): Promise<string[]> {
     const env = { ...process.env, LC_ALL: "C" };
-    const { stdout } = await run(["apt-config", "dump"], { env, signal: this.#options.signal });
+    const { stdout } = await this.#place.run(["apt-config", "dump"], {
+      env,
+      signal: this.#options.signal,
+    });
     return inheritedSettings(stdout);
   }
 
@@ -238,7 +243,7 @@ class Apt {
     const { onProgress, signal } = this.#options;
     let totalBytes: number | undefined;
     onProgress?.({ what, done: 0, unit: "bytes" });
-    return run(["apt-get", "-o", `APT::Status-Fd=${STATUS_FD}`, ...args], {
+    return this.#place.run(["apt-get", "-o", `APT::Status-Fd=${this.#place.statusFd}`, ...args], {
       ...(cwd === undefined ? {} : { cwd }),
       env: this.#env,
       signal,

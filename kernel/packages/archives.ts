@@ -4,8 +4,10 @@
  */
 
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { LabError } from "../../base/errors.ts";
 import type { Archive } from "./apt.ts";
+import { type Place, thisMachine } from "./place.ts";
 import {
   type Distribution,
   debianMirror,
@@ -17,10 +19,10 @@ import {
 /** From the package debian-archive-keyring, which every Debian has (and Ubuntu packages). */
 const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-export function hostDistribution(): Distribution {
-  for (const path of ["/etc/os-release", "/usr/lib/os-release"]) {
+function distributionOf({ root }: Place): Distribution {
+  for (const path of ["etc/os-release", "usr/lib/os-release"]) {
     try {
-      return parseOsRelease(readFileSync(path, "utf8"));
+      return parseOsRelease(readFileSync(join(root, path), "utf8"));
     } catch {
       // the next one
     }
@@ -28,12 +30,12 @@ export function hostDistribution(): Distribution {
   return { id: "unknown", family: [], codename: "" };
 }
 
-/** What this machine itself installs from. */
-export function hostArchive(): Archive {
-  const distribution = hostDistribution();
-  const sources = distributionSources(readSources(), distribution);
+/** What the place itself installs from. */
+export function hostArchive(place: Place = thisMachine): Archive {
+  const distribution = distributionOf(place);
+  const sources = distributionSources(readSources(join(place.root, "etc/apt")), distribution);
   if (sources.length === 0) {
-    throw new LabError("NO_APT", "apt on this machine has no package sources", {
+    throw new LabError("NO_APT", `apt on ${place.name} has no package sources`, {
       hint: "see sources.list(5)",
     });
   }
@@ -44,13 +46,17 @@ export function hostArchive(): Archive {
  * A suite of Debian (`testing`), or undefined where no mirror of Debian is known: on Debian the
  * machine's own; elsewhere the one that UML_LAB_DEBIAN_MIRROR names.
  */
-export function debianArchive(suite: string, env = process.env): Archive | undefined {
+export function debianArchive(
+  suite: string,
+  place: Place = thisMachine,
+  env = process.env,
+): Archive | undefined {
   const named = env.UML_LAB_DEBIAN_MIRROR;
   const mirror = named
     ? { uri: named, signedBy: undefined }
-    : debianMirror(readSources(), hostDistribution());
+    : debianMirror(readSources(join(place.root, "etc/apt")), distributionOf(place));
   if (mirror === undefined) return undefined;
-  const signedBy = existsSync(DEBIAN_KEYRING) ? DEBIAN_KEYRING : mirror.signedBy;
+  const signedBy = existsSync(join(place.root, DEBIAN_KEYRING)) ? DEBIAN_KEYRING : mirror.signedBy;
   return {
     name: suite,
     sources: [

@@ -49,9 +49,9 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     env: options.env ?? process.env,
     stdio: ["ignore", "pipe", "pipe", options.lockFd ?? "ignore", "pipe"],
   });
-  const stdout = gather(child.stdout as Readable, options.onLine);
-  const stderr = gather(child.stderr as Readable);
-  gather(child.stdio[STATUS_FD] as Readable, options.onStatusLine);
+  const stdout = gatherOutput(child.stdout as Readable, options.onLine);
+  const stderr = gatherOutput(child.stderr as Readable);
+  gatherOutput(child.stdio[STATUS_FD] as Readable, options.onStatusLine);
   return new Promise((resolve, reject) => {
     let killTimer: NodeJS.Timeout | undefined;
     const onAbort = () => {
@@ -79,9 +79,9 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
 export async function runOrFail(
   command: readonly string[],
   what: string,
-  options: RunOptions = {},
+  options: RunOptions & { readonly place?: { run: typeof run } } = {},
 ): Promise<RunResult> {
-  const result = await run(command, options);
+  const result = await (options.place ?? { run }).run(command, options);
   if (result.code !== 0) {
     const said = (result.stderr.trim() || result.stdout.trim()).split("\n").slice(-6).join("\n  ");
     throw new LabError(
@@ -92,7 +92,8 @@ export async function runOrFail(
   return result;
 }
 
-function gather(stream: Readable, onLine?: (line: string) => void): () => string {
+/** Hands lines on as they come; the answer gives the end of the whole. */
+export function gatherOutput(stream: Readable, onLine?: (line: string) => void): () => string {
   let kept = "";
   let rest = "";
   stream.setEncoding("utf8");
