@@ -4,12 +4,13 @@
  * standard input and leaves when that closes, however we end.
  */
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Duplex, PassThrough } from "node:stream";
 import type Docker from "dockerode";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
+import { startTimeOf } from "../../base/processes.ts";
 import type { RunOptions, RunResult } from "../packages/child.ts";
 import { gatherOutput } from "../packages/child.ts";
 import type { Place } from "../packages/place.ts";
@@ -26,6 +27,8 @@ cp -RL /etc/apt "$1/etc/" && cp -L /etc/os-release "$1/etc/" &&
 cp -RL /usr/share/keyrings "$1/usr/share/" &&
 chmod -R u+rwX "$1"
 `;
+
+const COPIES = ".container-";
 
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
 
@@ -82,7 +85,8 @@ export async function startContainerPlace(
     await remove();
     throw noDocker(cause);
   }
-  const root = mkdtempSync(join(cacheFolder(), ".container-"));
+  sweep();
+  const root = mkdtempSync(join(cacheFolder(), `${COPIES}${process.pid}-`));
   const place = new ContainerPlace(docker, container, uid, root, async () => {
     rmSync(root, { recursive: true, force: true });
     await remove();
@@ -185,6 +189,17 @@ async function findImage(docker: Docker, { signal, onProgress }: EnsureOptions):
     docker.modem.followProgress(stream, (error) => (error ? reject(error) : resolve()));
   });
   return PULLED;
+}
+
+/** Removes the copies that killed runs left. */
+function sweep(): void {
+  for (const name of readdirSync(cacheFolder())) {
+    const pid = name.startsWith(COPIES)
+      ? Number.parseInt(name.slice(COPIES.length), 10)
+      : undefined;
+    if (pid === undefined || startTimeOf(pid) !== undefined) continue;
+    rmSync(join(cacheFolder(), name), { recursive: true, force: true });
+  }
 }
 
 function noDocker(cause: unknown): LabError {

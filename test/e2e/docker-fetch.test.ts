@@ -1,0 +1,92 @@
+/**
+ * Fetching where there is no apt: in a container. Needs a Docker engine that answers (DOCKER_HOST,
+ * or the usual sockets) and has a Debian image; skipped aloud elsewhere.
+ */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import type Docker from "dockerode";
+import { dockerEngine } from "../../kernel/docker/engine.ts";
+import type { Kernel } from "../../kernel/guest/spec.ts";
+import { probeKernel } from "../../kernel/kernel-manifest.ts";
+import { findProgram } from "../../kernel/packages/apt.ts";
+
+const CHILD = fileURLToPath(new URL("./fetch-child.js", import.meta.url));
+
+describe("fetching in a container", function () {
+  this.timeout(600_000);
+  let scratch: string;
+  let docker: Docker;
+
+  before(async function () {
+    const engine = await dockerEngine();
+    const images = (await engine.docker?.listImages().catch(() => [])) ?? [];
+    const hasDebian = images.some(({ RepoTags }) => RepoTags?.some((tag) => /debian:/.test(tag)));
+    if (engine.docker === undefined || !hasDebian) {
+      const why = engine.docker === undefined ? engine.found : "the engine has no Debian image";
+      console.log(`    SKIPPED: ${why}`);
+      return this.skip();
+    }
+    docker = engine.docker;
+    scratch = mkdtempSync(join(tmpdir(), "uml-lab-docker-"));
+    mkdirSync(join(scratch, "bin"));
+    for (const name of ["sh", "tar", "setpriv", "setarch"]) {
+      const path = findProgram(name);
+      if (path !== undefined) symlinkSync(path, join(scratch, "bin", name));
+    }
+  });
+
+  after(async () => {
+    if (scratch === undefined) return;
+    rmSync(scratch, { recursive: true, force: true });
+    expect(await ours()).to.deep.equal([]);
+  });
+
+  const ours = async () =>
+    (await docker.listContainers({ all: true, filters: { label: ["uml-lab=fetch"] } })).map(
+      ({ Id }) => Id,
+    );
+
+  function start(cache: string, things: readonly string[]) {
+    const child = spawn(process.execPath, [CHILD, ...things], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: {
+        ...process.env,
+        PATH: join(scratch, "bin"),
+        UML_LAB_CACHE: cache,
+        UML_LAB_KERNEL: "",
+      },
+    });
+    return { child, lines: createInterface({ input: child.stdout }) };
+  }
+
+  it("gives a kernel and an image, and leaves no container", async () => {
+    const cache = join(scratch, "cache");
+    const { child, lines } = start(cache, ["kernel", "image:base"]);
+    let last = "";
+    lines.on("line", (line) => {
+      last = line;
+    });
+    await once(child, "close");
+    const { made, failed } = JSON.parse(last) as { made?: [Kernel]; failed?: { message: string } };
+    expect(failed, failed?.message).to.equal(undefined);
+    const [kernel] = made as [Kernel];
+    expect(probeKernel(kernel.executable).release).to.equal(kernel.release);
+    expect(await ours()).to.deep.equal([]);
+    expect(readdirSync(cache).filter((name) => name.startsWith("."))).to.deep.equal([]);
+  });
+
+  it("leaves no container when it is killed", async () => {
+    const { child, lines } = start(join(scratch, "killed"), ["kernel"]);
+    for await (const line of lines) if (/reading the package lists/.test(line)) break;
+    child.kill("SIGKILL");
+    await once(child, "close");
+    while ((await ours()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+  });
+});
