@@ -3,7 +3,7 @@
  * (`supervisor-main.ts`); this side checks the file, sees to kernels and images, and follows along.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
@@ -172,6 +172,7 @@ class StartingSupervisor {
   readonly #prepared: string;
   readonly #log: number;
   readonly #socket: Duplex;
+  readonly #child: ChildProcess;
   readonly #exited: Promise<string>;
   #client: LabClient | undefined;
 
@@ -184,7 +185,7 @@ class StartingSupervisor {
       cwd: "/",
       stdio: ["ignore", this.#log, this.#log, "pipe"],
     });
-    child.unref();
+    this.#child = child;
     this.#exited = new Promise<string>((resolve) => {
       child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
       child.once("error", (error) => resolve(error.message));
@@ -200,6 +201,7 @@ class StartingSupervisor {
 
   /** The lab stands: it lives on without us. */
   release(): void {
+    this.#child.unref();
     closeSync(this.#log);
   }
 
