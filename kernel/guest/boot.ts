@@ -161,6 +161,8 @@ class Guest implements RunningGuest {
   readonly #agent: AgentConnection;
   #record: ProcessRecord | undefined;
   #bootMs = 0;
+  /** Its agent said its first word: it can be asked to power off. */
+  #answered = false;
   #hello: () => void = () => {};
   #consoleShell = false;
   #disposing: Promise<void> | undefined;
@@ -257,6 +259,7 @@ class Guest implements RunningGuest {
       this.#hello = resolve;
     });
     await Promise.race([hello, failure]);
+    this.#answered = true;
     options.onPhase?.("agent");
     phase = "end of its setup";
     options.onPhase?.("setup");
@@ -367,8 +370,10 @@ class Guest implements RunningGuest {
     const gone = (ms: number) =>
       Promise.race([this.exited.then(() => true), sleep(ms, false, { ref: false })]);
     this.resume();
-    this.#agent.powerOff();
-    if (await gone(POWER_OFF_MS)) return;
+    if (this.#answered) {
+      this.#agent.powerOff();
+      if (await gone(POWER_OFF_MS)) return;
+    }
     // The launcher ends all that descends from it, by its namespace or one by one.
     if (this.#record) signalProcess(this.#record, "SIGTERM");
     if (await gone(TERMINATE_MS)) return;

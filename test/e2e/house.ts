@@ -1,0 +1,132 @@
+/** The command as a user has it, in a run folder and a temporary folder of its own. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "chai";
+import { cacheFolder } from "../../base/folders.ts";
+import { packageRoot } from "../../base/package-root.ts";
+import { type Leftovers, lookForLeftovers } from "./leftovers.ts";
+
+export interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const NOBODY = 65534;
+
+export class House {
+  readonly folder: string;
+  readonly #nobody: boolean;
+  readonly #before: Leftovers;
+
+  /** @param nobody as an unprivileged user; needs root to become one. */
+  constructor({ nobody = false } = {}) {
+    this.#nobody = nobody;
+    this.folder = mkdtempSync(join(tmpdir(), "ule-"));
+    for (const name of ["run", "tmp", "home"]) mkdirSync(join(this.folder, name), { mode: 0o700 });
+    chmodSync(this.folder, 0o755);
+    if (nobody) {
+      for (const name of ["run", "tmp", "home"]) {
+        chownSync(join(this.folder, name), NOBODY, NOBODY);
+      }
+    }
+    mkdirSync(join(this.folder, "files"));
+    this.#before = this.#look();
+  }
+
+  get runFolder(): string {
+    return join(this.folder, "run", "uml-lab");
+  }
+
+  /** Writes a topology and answers its path. */
+  topology(name: string, text: string): string {
+    const path = join(this.folder, "files", `${name}.yaml`);
+    writeFileSync(path, `name: ${name}\n${text}`);
+    return path;
+  }
+
+  start(...words: readonly string[]): ChildProcess {
+    const main = join(packageRoot, "bin", "uml-lab.js");
+    return spawn(process.execPath, [main, ...words], {
+      cwd: this.folder,
+      stdio: "pipe",
+      env: {
+        PATH: process.env.PATH,
+        HOME: join(this.folder, "home"),
+        TMPDIR: join(this.folder, "tmp"),
+        XDG_RUNTIME_DIR: join(this.folder, "run"),
+        UML_LAB_CACHE: cacheFolder(),
+        ...(process.env.UML_LAB_KERNEL ? { UML_LAB_KERNEL: process.env.UML_LAB_KERNEL } : {}),
+      },
+      ...(this.#nobody ? { uid: NOBODY, gid: NOBODY } : {}),
+    });
+  }
+
+  async run(...words: readonly string[]): Promise<Outcome> {
+    const child = this.start(...words);
+    child.stdin?.end();
+    return outcomeOf(child);
+  }
+
+  /** Runs with --format json; asserts the status and answers the document. */
+  // biome-ignore lint/suspicious/noExplicitAny: documents of every kind
+  async json(status: number, ...words: readonly string[]): Promise<any> {
+    const outcome = await this.run(...words, "--format", "json");
+    expect(outcome.status, `${words.join(" ")}: ${outcome.stdout}${outcome.stderr}`).to.equal(
+      status,
+    );
+    return JSON.parse(outcome.stdout);
+  }
+
+  /** Ends what a failed test left running, then asserts that nothing is left, and removes itself. */
+  async check(): Promise<void> {
+    await this.run("down", "--all");
+    await this.run("clean");
+    try {
+      await this.expectNothingLeft();
+    } finally {
+      rmSync(this.folder, { recursive: true, force: true });
+    }
+  }
+
+  async expectNothingLeft(): Promise<void> {
+    // The last process of a pid namespace is reaped a moment after its launcher.
+    for (let tries = 0; tries < 40 && this.#look().processes.length > 0; tries++) await sleep(25);
+    const { files, ...rest } = this.#look();
+    expect(rest).to.deep.equal({ ...rest, ...without(this.#before) });
+    expect(files.filter((path) => !/^(uml-lab|uml-lab\/\.lock)$/.test(path))).to.deep.equal([]);
+  }
+
+  #look(): Leftovers {
+    return lookForLeftovers(["run", "tmp", "home"].map((name) => join(this.folder, name)));
+  }
+}
+
+function without({ files: _, ...rest }: Leftovers): Omit<Leftovers, "files"> {
+  return rest;
+}
+
+export async function outcomeOf(child: ChildProcess): Promise<Outcome> {
+  const texts = { stdout: "", stderr: "" };
+  child.stdout?.on("data", (chunk: Buffer) => {
+    texts.stdout += chunk.toString("utf8");
+  });
+  child.stderr?.on("data", (chunk: Buffer) => {
+    texts.stderr += chunk.toString("utf8");
+  });
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { status, ...texts };
+}
+
+/** Waits until it holds; fails with what was waited for. */
+export async function eventually(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    if (await holds()) return;
+    await sleep(25);
+  }
+  expect.fail(`never came: ${what}`);
+}
