@@ -4,6 +4,7 @@
  * none of it.
  */
 
+import type { BuildKernelOptions } from "../kernel/build/build-kernel.ts";
 import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { OnProgress } from "../kernel/progress.ts";
@@ -33,6 +34,7 @@ export interface Engine {
   findLab(nameOrFile?: string): Promise<RunningLab>;
   cleanUp(options: { readonly cache: boolean }, onEvent: OnLabEvent): Promise<void>;
   ensureKernel(choice: string, options: FetchOptions): Promise<Kernel>;
+  buildKernel(options: BuildKernelOptions): Promise<Kernel>;
   listKernels(): Promise<readonly Kernel[]>;
   listImages(): Promise<readonly Image[]>;
   examineMachine(): Promise<readonly Finding[]>;

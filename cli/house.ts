@@ -26,6 +26,8 @@ export const house: Engine = {
   cleanUp: async (options, onEvent) => (await manager()).cleanUp(options, onEvent),
   ensureKernel: async (choice, options) =>
     (await import("../kernel/kernels.ts")).ensureKernel(choice, options),
+  buildKernel: async (options) =>
+    (await import("../kernel/build/build-kernel.ts")).buildKernel(options),
   listKernels: async () => (await import("../kernel/kernels.ts")).listKernels(),
   listImages: async () => (await import("../kernel/images.ts")).listImages(),
   examineMachine: async () => (await import("../kernel/doctor.ts")).examineMachine(),

@@ -40,6 +40,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   "link down": linkState(false),
   "kernel list": () => import("./commands/kernel-list.ts"),
   "kernel fetch": () => import("./commands/kernel-fetch.ts"),
+  "kernel build": () => import("./commands/kernel-build.ts"),
   "image list": () => import("./commands/image-list.ts"),
   "ssh-config": () => import("./commands/ssh-config.ts"),
   "ssh-proxy": () => import("./commands/ssh-proxy.ts"),

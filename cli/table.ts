@@ -294,6 +294,33 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["uml-lab kernel fetch", "before going offline"]],
   },
   {
+    name: "kernel build",
+    summary: "build the lean kernel: boots fastest, takes some minutes once",
+    arguments: [],
+    options: [
+      {
+        name: "source",
+        value: "SOURCE",
+        kind: "file",
+        summary: "a release that Debian has (7.3, 6.12), a folder or a tarball; default 7.3",
+      },
+      { name: "debug", summary: "with debugging information, for `uml-lab debug`" },
+      {
+        name: "jobs",
+        short: "j",
+        value: "N",
+        summary: "processes at once; default: all processors",
+      },
+    ],
+    notes: [
+      "Needs gcc and the C library's development files; the other tools are fetched where they are missing. An interrupted build goes on where it was.",
+    ],
+    examples: [
+      ["uml-lab kernel build", "labs use it from then on"],
+      ["uml-lab kernel build --source ~/linux", "a kernel of your own"],
+    ],
+  },
+  {
     name: "image list",
     summary: "the images at hand",
     arguments: [],

@@ -64,7 +64,7 @@ function newestLean(): Published<KernelManifest> | undefined {
     .sort((a, b) => (a.manifest.madeAt < b.manifest.madeAt ? 1 : -1))[0];
 }
 
-function toKernel({ folder, manifest }: Published<KernelManifest>): Kernel {
+export function toKernel({ folder, manifest }: Published<KernelManifest>): Kernel {
   return {
     id: manifest.id,
     release: manifest.release,

@@ -13,14 +13,16 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSy
 import { join, relative } from "node:path";
 import { LabError } from "../base/errors.ts";
 import { ensurePublished, hashOf, lookUp } from "./cache/cache.ts";
+
 import { downloadPackages, findProgram } from "./packages/apt.ts";
 import { hostArchive } from "./packages/archives.ts";
 import { openPlace } from "./packages/open-place.ts";
 import { type Place, thisMachine } from "./packages/place.ts";
 import { packageInfoOf, unpackPackage } from "./packages/unpack.ts";
+
 import type { EnsureOptions } from "./progress.ts";
 
-/** The Debian package of each tool, and arguments that it needs when it runs from elsewhere. */
+/** The Debian package of each tool, and what it needs when it runs from elsewhere. */
 const TOOLS = {
   bwrap: { package: "bubblewrap" },
   tcc: { package: "tcc", arguments: (root: string) => [`-B${root}/usr/lib/x86_64-linux-gnu/tcc`] },
@@ -35,10 +37,28 @@ const TOOLS = {
   passt: { package: "passt" },
   slirp4netns: { package: "slirp4netns" },
   gdb: { package: "gdb" },
-} as const satisfies Record<
-  string,
-  { readonly package: string; readonly arguments?: (root: string) => string[] }
->;
+  // what building a kernel takes besides a compiler
+  make: { package: "make" },
+  bc: { package: "bc" },
+  m4: { package: "m4" },
+  flex: { package: "flex" },
+  bison: {
+    package: "bison",
+    readsShare: true,
+    environment: (root: string) => ({ BISON_PKGDATADIR: `${root}/usr/share/bison` }),
+  },
+  xz: { package: "xz-utils" },
+} as const satisfies Record<string, Tool>;
+
+interface Tool {
+  readonly package: string;
+  readonly arguments?: (root: string) => string[];
+  readonly environment?: (root: string) => Record<string, string>;
+  /** Data that it reads from usr/share, which is left out otherwise. */
+  readonly readsShare?: true;
+}
+
+const DOCUMENTATION = ["doc", "info", "locale", "man"].map((kind) => `./usr/share/${kind}/*`);
 
 export type ToolName = keyof typeof TOOLS;
 
@@ -62,7 +82,7 @@ export async function ensureTool(
   const elsewhere = place !== undefined && place !== thisMachine;
   const there = elsewhere ? cachedTool(name) : findTool(name);
   if (there !== undefined) return there;
-  const tool: (typeof TOOLS)[ToolName] = TOOLS[name];
+  const tool: Tool = TOOLS[name];
   const entry = await ensurePublished<ToolManifest>(
     "tools",
     entryName(name),
@@ -95,10 +115,10 @@ export async function ensureTool(
           place: where,
           signal: options.signal,
           lockFd: lock.fd,
-          except: ["./usr/share/*"],
+          except: tool.readsShare ? DOCUMENTATION : ["./usr/share/*"],
         });
       }
-      writeLaunchers(folder, "arguments" in tool ? tool.arguments : () => []);
+      writeLaunchers(folder, tool);
       return {
         packages: debs.map(packageInfoOf).map(({ name, version }) => `${name} ${version}`),
       };
@@ -130,17 +150,18 @@ function entryName(name: ToolName): string {
  * `bin/NAME` for every program of the packages: a link where it runs as it is, else a script that
  * finds itself again wherever the cache is moved.
  */
-function writeLaunchers(folder: string, argumentsFor: (root: string) => string[]): void {
+function writeLaunchers(folder: string, tool: Tool): void {
   const root = join(folder, "root");
   const bin = join(folder, "bin");
   mkdirSync(bin);
   const libraries = libraryFolders(root);
-  const given = argumentsFor("$root");
+  const given = tool.arguments?.("$root") ?? [];
+  const environment = Object.entries(tool.environment?.("$root") ?? {});
   for (const place of ["usr/bin", "usr/sbin", "bin", "sbin"]) {
     for (const program of namesIn(join(root, place))) {
       const launcher = join(bin, program);
       if (existsSync(launcher)) continue;
-      if (libraries.length === 0 && given.length === 0) {
+      if (libraries.length === 0 && given.length === 0 && environment.length === 0) {
         symlinkSync(join("..", "root", place, program), launcher);
         continue;
       }
@@ -149,6 +170,7 @@ function writeLaunchers(folder: string, argumentsFor: (root: string) => string[]
         "#!/bin/sh",
         `here=$(readlink -f "$0") && root=\${here%/bin/*}/root`,
         ...(path === "" ? [] : [`export LD_LIBRARY_PATH="${path}"`]),
+        ...environment.map(([name, value]) => `export ${name}="${value}"`),
         `exec "$root/${place}/${program}" ${given.map((word) => `"${word}" `).join("")}"$@"`,
         "",
       ];

@@ -230,6 +230,9 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   cleanUp: unused("cleanUp"),
   ensureKernel: unused("ensureKernel"),
   listKernels: async () => [],
+  buildKernel: async () => {
+    throw new LabError("BUILD_FAILED", "the fake engine builds no kernels");
+  },
   listImages: async () => [],
   examineMachine: async () => [],
   ...parts,
