@@ -3,7 +3,7 @@
  * supervisor.
  *
  *     launcher --sandbox namespaces|landlock|none --parent PID [--cpu N] [--shm BYTES]
- *              [--ro FROM TO]... [--rw FROM TO]... -- PROGRAM ARGUMENT...
+ *              [--remove FOLDER] [--ro FROM TO]... [--rw FROM TO]... -- PROGRAM ARGUMENT...
  *     launcher --nothing                  (does nothing: what a probe of the sandbox executes)
  *
  * namespaces: own user, mount, pid, network, IPC, UTS and cgroup namespaces, a root of its own with
@@ -16,6 +16,7 @@
  *
  *     supervisor -> launcher -> (first process of the pid namespace) -> PROGRAM -> its processes
  *
+ * --remove: an empty folder that goes when the program has ended; not with namespaces.
  * Exit status: the program's; 128 + signal; 125 where the sandbox could not be made.
  */
 #include "sys.h"
@@ -30,6 +31,7 @@ struct bind {
 static struct bind binds[MAX_BINDS];
 static int bind_count;
 static int child;
+static const char *to_remove;
 
 static void fail(const char *what, const char *detail, i64 error) {
     char text[1024];
@@ -241,8 +243,13 @@ static void end_all(void) {
     }
 }
 
-static void on_end(int signal) {
+static void clean_up(void) {
     end_all();
+    if (to_remove) call1(84 /* rmdir */, to_remove);
+}
+
+static void on_end(int signal) {
+    clean_up();
     sys_exit(128 + signal);
 }
 
@@ -281,6 +288,7 @@ void start(i64 *stack) {
             landlock = equal(argv[i], "landlock");
         } else if (i + 1 < argc && equal(argv[i], "--parent")) parent = number_of(argv[++i]);
         else if (i + 1 < argc && equal(argv[i], "--cpu")) cpu = (i64)number_of(argv[++i]);
+        else if (i + 1 < argc && equal(argv[i], "--remove")) to_remove = argv[++i];
         else if (i + 1 < argc && equal(argv[i], "--shm")) shm = number_of(argv[++i]);
         else if (i + 2 < argc && (equal(argv[i], "--ro") || equal(argv[i], "--rw"))) {
             if (bind_count == MAX_BINDS) fail("too many files", "", 0);
@@ -345,6 +353,6 @@ void start(i64 *stack) {
     }
     close_lines();
     i = wait_for_child();
-    end_all();
+    clean_up();
     sys_exit(i);
 }

@@ -6,15 +6,7 @@
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import {
-  closeSync,
-  ftruncateSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  rmdirSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
@@ -127,7 +119,6 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
   cleanups.defer(`end guest ${spec.name}`, () => guest[Symbol.asyncDispose]());
   await guest.boot(options);
   cleanups.move();
-  if (level !== "namespaces") rmdirSync(ramFolder); // the RAM file in it was unlinked at once
   return guest;
 }
 

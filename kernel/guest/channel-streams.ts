@@ -102,10 +102,13 @@ export class ChannelOutput extends Readable {
     this.#stream = stream;
   }
 
-  /** Data that came. */
+  /** Data that came. Throws where it is more than was granted: then it is not our agent. */
   receive(bytes: Uint8Array): void {
-    if (this.#over || this.destroyed) return;
     this.#received += bytes.length;
+    if (this.#received > this.#granted + OUTPUT_WINDOW) {
+      throw new Error("the agent sent more than it was granted");
+    }
+    if (this.#over || this.destroyed) return;
     this.push(bytes);
     this.#grant();
   }

@@ -114,6 +114,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
       ...(input.modulesImage ? [input.modulesImage] : []),
     ];
     for (const path of readable) options.push("--ro", realpathSync(path), "-");
+    options.push("--remove", input.ramFolder);
     const umlFolder = join(input.folder, "uml");
     for (const path of [umlFolder, input.ramFolder]) options.push("--rw", realpathSync(path), "-");
     return {

@@ -84,6 +84,13 @@ for (const sandbox of ["namespaces", "landlock"] as const) {
       }
     });
 
+    it("survives a reboot that the guest asks for", async () => {
+      await using guest = await guests.boot("again", {}, { sandbox });
+      await shell(guest, "echo gone > /etc/mark");
+      await shell(guest, "reboot; sleep 1000").catch(() => {});
+      expect((await shell(guest, "ls /etc/mark")).code).not.to.equal(0);
+    });
+
     it("leaves nothing when the supervisor is killed", async () => {
       const folder = join(guests.folder, "held");
       mkdirSync(folder);

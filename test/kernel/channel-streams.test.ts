@@ -77,6 +77,13 @@ describe("channel streams", () => {
     expect(total(FRAME.CREDIT)).to.equal(2 * OUTPUT_WINDOW);
   });
 
+  it("output refuses more than was granted", () => {
+    const { send } = recorder();
+    const output = new ChannelOutput(send, STREAM.OUTPUT);
+    output.receive(Buffer.alloc(OUTPUT_WINDOW));
+    expect(() => output.receive(Buffer.alloc(1))).to.throw("more than it was granted");
+  });
+
   it("output that its reader gave up is closed at the other end", async () => {
     const { sent, send } = recorder();
     const output = new ChannelOutput(send, STREAM.ERROR);
