@@ -6,18 +6,21 @@
  */
 
 import { Arenas } from "./arena.ts";
+import { CaptureDesk } from "./capture-desk.ts";
 import type {
+  CaptureSpec,
   FabricCounters,
   FabricEvent,
-  Impairment,
   LinkEnd,
   LinkSpec,
   NicSpec,
   SwitchSpec,
 } from "./control/messages.ts";
+import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
-import { Nic, type NicHost } from "./nic.ts";
+import { fabricSends, Nic, type NicHost } from "./nic.ts";
 import { Switch, type SwitchPort } from "./switch.ts";
+import { Workbench } from "./workbench.ts";
 
 /** Frames a NIC may move before the next one has its turn. */
 const BUDGET = 128;
@@ -41,7 +44,7 @@ interface Plugged {
 
 export class FabricCore implements NicHost {
   readonly arenas = new Arenas();
-  readonly clock = { nowMs: 0 };
+  readonly clock = { nowMs: 0, nowNs: 0 };
   readonly #watcher: Watcher;
   readonly #emit: (event: FabricEvent) => void;
   readonly #nics = new Map<string, Nic>();
@@ -52,10 +55,17 @@ export class FabricCore implements NicHost {
   #next: Nic[] = [];
   readonly #received: Nic[] = [];
   readonly #full = new Set<Nic>();
+  /** Directions of links with something that impairs them. */
+  #impaired: LinkDirection[] = [];
+  readonly #captures: CaptureDesk;
+  #bench: Workbench | undefined;
 
   constructor(watcher: Watcher, emit: (event: FabricEvent) => void) {
     this.#watcher = watcher;
     this.#emit = emit;
+    this.#captures = new CaptureDesk(this.clock, (counters) =>
+      emit({ event: "capture-ended", counters }),
+    );
   }
 
   // ------------------------------------------------------------------ the loop
@@ -74,6 +84,8 @@ export class FabricCore implements NicHost {
       }
     }
     active.length = 0;
+    if (this.#impaired.length > 0) this.#release();
+    this.#captures.flush();
     for (let i = 0; i < this.#received.length; i++) this.#received[i]!.publish();
     this.#received.length = 0;
     return this.#active.length > 0;
@@ -82,6 +94,20 @@ export class FabricCore implements NicHost {
   /** How long the loop may sleep, milliseconds; -1 for as long as it takes. */
   get patienceMs(): number {
     return this.#full.size > 0 ? 5 : -1;
+  }
+
+  /** When a frame that is on its way is due; Infinity where there is none. */
+  get nextDueNs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const direction of this.#impaired) next = Math.min(next, direction.nextDueNs);
+    return next;
+  }
+
+  #release(): void {
+    fabricSends();
+    let idle = false;
+    for (const direction of this.#impaired) idle = !direction.release() || idle;
+    if (idle) this.#impaired = this.#impaired.filter((direction) => direction.isImpaired);
   }
 
   /** Looks after receivers that are full. */
@@ -106,8 +132,8 @@ export class FabricCore implements NicHost {
     this.#watcher.unwatch(fd);
   }
 
-  activate(nic: Nic): void {
-    if (nic.active) return;
+  activate(nic: Nic | undefined): void {
+    if (nic === undefined || nic.active) return;
     nic.active = true;
     this.#active.push(nic);
   }
@@ -164,7 +190,7 @@ export class FabricCore implements NicHost {
     if (this.#links.has(spec.link)) {
       throw new FabricRequestError(`there is a link ${spec.link} already`);
     }
-    this.#refuseImpairments(spec.link, spec.impairments);
+    checkImpairments(spec.impairments);
     const [a, b] = spec.ends;
     for (const end of spec.ends) this.#checkFree(end);
     if (a.kind === "nic" && b.kind === "nic" && a.nic === b.nic) {
@@ -172,14 +198,16 @@ export class FabricCore implements NicHost {
     }
     const nowhere: Sink = { send: () => true };
     const directions = [
-      new LinkDirection(nowhere, spec.up),
-      new LinkDirection(nowhere, spec.up),
+      new LinkDirection(nowhere, spec.up, this.clock, () => this.#workbench()),
+      new LinkDirection(nowhere, spec.up, this.clock, () => this.#workbench()),
     ] as const;
     const portA = this.#plug(a, spec, directions[0]);
     const portB = this.#plug(b, spec, directions[1]);
     directions[0].leadTo(portB ?? this.#nicOf(b));
     directions[1].leadTo(portA ?? this.#nicOf(a));
     this.#links.set(spec.link, { spec, directions, ports: [portA, portB] });
+    this.#impair(spec, directions, spec.impairments);
+    this.#captures.addLink(spec, directions);
   }
 
   removeLink(name: string): void {
@@ -188,6 +216,9 @@ export class FabricCore implements NicHost {
       if (end.kind === "nic") this.#nicOf(end).plug(undefined, false);
       else this.#switch(end.switch).unplug(link.ports[index] as SwitchPort);
     });
+    for (const direction of link.directions) direction.dispose();
+    this.#impaired = this.#impaired.filter((one) => !link.directions.includes(one));
+    this.#captures.removeLink(name);
     this.#links.delete(name);
   }
 
@@ -198,8 +229,24 @@ export class FabricCore implements NicHost {
   }
 
   setImpairments(name: string, impairments: LinkSpec["impairments"]): void {
-    this.#link(name);
-    this.#refuseImpairments(name, impairments);
+    const { spec, directions } = this.#link(name);
+    checkImpairments(impairments);
+    this.#impair(spec, directions, impairments);
+  }
+
+  startCapture(spec: CaptureSpec): void {
+    if (spec.of.kind === "link") this.#link(spec.of.link);
+    if (spec.of.kind === "nic") this.#nic(spec.of.nic);
+    this.#captures.start(spec, this.#links.values());
+  }
+
+  stopCapture(name: string): void {
+    this.#captures.stop(name);
+  }
+
+  /** At the end: lets the captures' writers finish, for a while. */
+  close(): void {
+    this.#captures.close();
   }
 
   counters(): FabricCounters {
@@ -215,13 +262,27 @@ export class FabricCore implements NicHost {
         flooded: one.flooded,
         addresses: one.addresses(),
       })),
+      captures: this.#captures.counters(),
     };
   }
 
-  #refuseImpairments(link: string, impairments: readonly [Impairment, Impairment]): void {
-    if (impairments.some((one) => Object.values(one).some((value) => value !== undefined))) {
-      throw new FabricRequestError(`the link ${link} is impaired, which the fabric can't do yet`);
-    }
+  #impair(
+    spec: LinkSpec,
+    directions: Plugged["directions"],
+    impairments: LinkSpec["impairments"],
+  ): void {
+    directions.forEach((direction, index) => {
+      const impairment = impairments[index as 0 | 1];
+      if (isPerfect(impairment)) direction.mend();
+      else direction.impair(impairment, spec.seed, `impairment:${index}`);
+      const known = this.#impaired.includes(direction);
+      if (direction.isImpaired && !known) this.#impaired.push(direction);
+    });
+  }
+
+  #workbench(): Workbench {
+    this.#bench ??= new Workbench(this.arenas);
+    return this.#bench;
   }
 
   #checkFree(end: LinkEnd): void {
@@ -261,5 +322,12 @@ export class FabricCore implements NicHost {
     const link = this.#links.get(name);
     if (link === undefined) throw new FabricRequestError(`there is no link ${name}`);
     return link;
+  }
+}
+
+function checkImpairments(impairments: LinkSpec["impairments"]): void {
+  for (const one of impairments) {
+    const wrong = whatIsWrong(one);
+    if (wrong !== undefined) throw new FabricRequestError(wrong);
   }
 }

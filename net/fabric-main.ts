@@ -23,6 +23,7 @@ const TURNS_A_LOOK = 4;
 /** What a tag of an epoll event stands for. */
 type Watched =
   | { readonly kind: "control" }
+  | { readonly kind: "timer" }
   | { readonly kind: "listener"; readonly nic: Nic }
   | { readonly kind: "session"; readonly nic: Nic }
   | { readonly kind: "kick"; readonly nic: Nic; readonly queue: number };
@@ -155,6 +156,12 @@ function handle(request: FabricRequest): FabricCounters | undefined {
     case "link-state":
       core.setLinkState(request.link, request.up);
       return undefined;
+    case "capture-start":
+      core.startCapture(request.spec);
+      return undefined;
+    case "capture-stop":
+      core.stopCapture(request.capture);
+      return undefined;
     case "counters":
       return core.counters();
     default:
@@ -187,6 +194,8 @@ function handleEvents(count: number): boolean {
       case "listener":
         accept(what.nic);
         break;
+      case "timer":
+        break; // edge-triggered and never read: it only wakes
       case "control":
         if ((epoll.events[i]! & libc.EPOLLOUT) !== 0) flushOutput();
         if (!readControl()) return false;
@@ -196,19 +205,45 @@ function handleEvents(count: number): boolean {
   return true;
 }
 
+function readClock(): void {
+  core.clock.nowMs = performance.now();
+  core.clock.nowNs = Math.round(core.clock.nowMs * 1e6);
+}
+
+const timer = libc.timer();
+let armedNs = Number.POSITIVE_INFINITY;
+
+/** Lets the timer wake the loop when the next frame is due; false where one is due already. */
+function armTimer(): boolean {
+  const due = core.nextDueNs;
+  if (due === Number.POSITIVE_INFINITY) return true;
+  const now = performance.now() * 1e6;
+  if (due <= now) return false;
+  // one that was armed for the same time, and has not rung, needs no other
+  if (due === armedNs && armedNs > now) return true;
+  libc.setTimer(timer, due - now);
+  armedNs = due;
+  return true;
+}
+
 function main(): void {
   libc.setNonBlocking(CONTROL_FD);
   watch(CONTROL_FD, libc.EPOLLIN, { kind: "control" });
+  watch(timer, libc.EPOLLIN | libc.EPOLLET, { kind: "timer" });
   tell({ event: "ready" });
   let busy = false;
   for (;;) {
-    const count = epoll.wait(busy ? 0 : core.patienceMs);
-    core.clock.nowMs = performance.now();
+    const count = epoll.wait(busy || !armTimer() ? 0 : core.patienceMs);
+    readClock();
     if (!handleEvents(count)) break;
     core.tick();
     busy = core.turn();
-    for (let i = 1; i < TURNS_A_LOOK && busy; i++) busy = core.turn();
+    for (let i = 1; i < TURNS_A_LOOK && busy; i++) {
+      readClock();
+      busy = core.turn();
+    }
   }
+  core.close();
   for (const [nic] of listeners) rmSync(nic.spec.socketPath, { force: true });
 }
 

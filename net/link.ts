@@ -4,13 +4,18 @@
  *     end a -- directions[0] --> end b
  *     end a <-- directions[1] -- end b
  *
- * Whatever acts on frames on their way (impairment, capture, tracing) stands between a direction
- * and its destination as one more `Sink`, and is not there when it has nothing to do.
+ * What acts on frames on their way (impairment, capture) stands between a direction and its
+ * destination, and is not there when it has nothing to do:
+ *
+ *     send --> entry taps --> impairment --> exit taps --> destination
  */
 
-import type { DropReason } from "./control/messages.ts";
+import type { DropReason, Impairment } from "./control/messages.ts";
 import { Counters } from "./counters.ts";
 import type { Frame } from "./frame.ts";
+import { ImpairedDirection } from "./impaired-direction.ts";
+import { recordFrame, type Tap } from "./tap.ts";
+import type { Workbench } from "./workbench.ts";
 
 /** Where a frame can be sent. */
 export interface Sink {
@@ -24,19 +29,36 @@ export interface Sink {
 /** Frames cross at most so many links: a loop of hubs ends here. */
 const MOST_HOPS = 64;
 
+const NO_TAPS: readonly Tap[] = [];
+
 export class LinkDirection implements Sink {
   readonly counters = new Counters();
   up: boolean;
-  #destination: Sink;
+  destination: Sink;
+  /** Captures of the link, which see what enters with its fate, and of a NIC that receives. */
+  entryTaps = NO_TAPS;
+  exitTaps = NO_TAPS;
+  readonly #clock: { readonly nowNs: number };
+  readonly #bench: () => Workbench;
+  #impaired: ImpairedDirection | undefined;
+  /** Whether nothing but what is on its way is left to impair. */
+  #mended = false;
 
-  constructor(destination: Sink, up: boolean) {
-    this.#destination = destination;
+  /** @param bench gives the fabric's workbench, where it is needed. */
+  constructor(
+    destination: Sink,
+    up: boolean,
+    clock: { readonly nowNs: number },
+    bench: () => Workbench,
+  ) {
+    this.destination = destination;
     this.up = up;
+    this.#clock = clock;
+    this.#bench = bench;
   }
 
-  /** Puts something between this direction and where it leads, or takes it away again. */
   leadTo(destination: Sink): void {
-    this.#destination = destination;
+    this.destination = destination;
   }
 
   drop(reason: DropReason): true {
@@ -48,9 +70,63 @@ export class LinkDirection implements Sink {
     if (!this.up) return this.drop("link-down");
     if (frame.hops >= MOST_HOPS) return this.drop("storm");
     frame.hops++;
-    const taken = this.#destination.send(frame);
+    let taken = true;
+    if (this.#impaired !== undefined) {
+      this.#impaired.send(frame, this.#clock.nowNs);
+    } else {
+      taken = this.destination.send(frame);
+      if (taken) {
+        this.counters.pass(frame);
+        if (this.entryTaps.length > 0) this.#record(this.entryTaps, frame);
+        if (this.exitTaps.length > 0) this.#record(this.exitTaps, frame);
+      }
+    }
     frame.hops--;
-    if (taken) this.counters.pass(frame);
     return taken;
+  }
+
+  // ------------------------------------------------------------------ impairment
+
+  get isImpaired(): boolean {
+    return this.#impaired !== undefined;
+  }
+
+  /** Frame numbers go on where the direction is impaired already. */
+  impair(impairment: Impairment, seed: number, stream: string): void {
+    this.#impaired ??= new ImpairedDirection(this, this.#bench(), seed, stream);
+    this.#impaired.set(impairment);
+    this.#mended = false;
+  }
+
+  /** Impairs no more; frames on their way arrive before those that come now. */
+  mend(): void {
+    this.#impaired?.set({});
+    this.#mended = true;
+    this.#forgetIfDone();
+  }
+
+  get nextDueNs(): number {
+    return this.#impaired?.nextDueNs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Sends on what is due; false once nothing impairs it any more. */
+  release(): boolean {
+    const { nowNs } = this.#clock;
+    if (this.nextDueNs <= nowNs) this.#impaired?.release(nowNs);
+    this.#forgetIfDone();
+    return this.isImpaired;
+  }
+
+  dispose(): void {
+    this.#impaired?.dispose();
+    this.#impaired = undefined;
+  }
+
+  #forgetIfDone(): void {
+    if (this.#mended && this.#impaired?.isEmpty === true) this.#impaired = undefined;
+  }
+
+  #record(taps: readonly Tap[], frame: Frame): void {
+    recordFrame(taps, frame, this.#bench(), this.#clock.nowNs);
   }
 }

@@ -380,7 +380,7 @@ export class Nic implements Sink, SessionDevice {
     }
     if (Number.isNaN(this.#fullSinceMs)) this.#fullSinceMs = this.#host.clock.nowMs;
     this.#host.becameFull(this);
-    if (!this.#waiters.includes(sender as Nic)) this.#waiters.push(sender as Nic);
+    if (sender !== undefined && !this.#waiters.includes(sender)) this.#waiters.push(sender);
     return false;
   }
 
@@ -413,6 +413,11 @@ export class Nic implements Sink, SessionDevice {
 
 /** The NIC whose frame is on its way: who waits when the receiver can't take it. */
 let sender: Nic | undefined;
+
+/** The frames that come now are sent by the fabric itself, which tries again on its own. */
+export function fabricSends(): void {
+  sender = undefined;
+}
 
 function writeHeader(u8: Uint8Array, at: number, frame: Frame, buffers: number): void {
   u8[at] = frame.flags;

@@ -57,6 +57,34 @@ export interface LinkSpec {
   readonly seed: number;
 }
 
+/** A capture: what is recorded, which of it, and where it goes. */
+export interface CaptureSpec {
+  /** Its name, to stop it by. */
+  readonly capture: string;
+  /** A link: both directions, with each frame's fate. A NIC: what its guest sends and receives. */
+  readonly of:
+    | { readonly kind: "all" }
+    | { readonly kind: "link"; readonly link: string }
+    | { readonly kind: "nic"; readonly nic: string };
+  readonly output: {
+    /** Absolute: a file that is made, or a FIFO that is there. */
+    readonly path: string;
+    readonly rotateBytes?: number;
+    readonly keepFiles?: number;
+  };
+  readonly filter?: string;
+  /** Bytes kept of each frame; all unless told. */
+  readonly snapLength?: number;
+}
+
+export interface CaptureCounters {
+  readonly capture: string;
+  readonly recorded: number;
+  readonly bytes: number;
+  /** Frames that the filter let through and that are not in the capture. */
+  readonly missed: number;
+}
+
 export type FabricRequest =
   | { readonly op: "add-nic"; readonly spec: NicSpec }
   | { readonly op: "add-switch"; readonly spec: SwitchSpec }
@@ -70,6 +98,8 @@ export type FabricRequest =
       readonly impairments: LinkSpec["impairments"];
     }
   | { readonly op: "link-state"; readonly link: string; readonly up: boolean }
+  | { readonly op: "capture-start"; readonly spec: CaptureSpec }
+  | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "counters" };
 
 /** Why the fabric did not pass a frame on; counted where it happened. */
@@ -125,6 +155,7 @@ export interface FabricCounters {
   readonly nics: readonly NicCounters[];
   readonly links: readonly LinkCounters[];
   readonly switches: readonly SwitchCounters[];
+  readonly captures?: readonly CaptureCounters[];
 }
 
 export type FabricReply =
@@ -135,4 +166,6 @@ export type FabricEvent =
   | { readonly event: "ready" }
   | { readonly event: "nic-connected"; readonly nic: string }
   | { readonly event: "nic-disconnected"; readonly nic: string; readonly reason: string }
+  /** A capture's reader went away, or its file can't be written; or it was stopped. */
+  | { readonly event: "capture-ended"; readonly counters: CaptureCounters }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string };

@@ -87,6 +87,10 @@ const functions = {
   epoll_create1: libc.func("int epoll_create1(int flags)"),
   epoll_ctl: libc.func("int epoll_ctl(int epoll, int operation, int fd, void *event)"),
   epoll_wait: libc.func("int epoll_wait(int epoll, void *events, int most, int timeoutMs)"),
+  timerfd_create: libc.func("int timerfd_create(int clock, int flags)"),
+  timerfd_settime: libc.func(
+    "int timerfd_settime(int fd, int flags, const void *value, void *before)",
+  ),
   ftruncate: libc.func("int ftruncate(int fd, int64 length)"),
   memfd_create: libc.func("int memfd_create(const char *name, unsigned int flags)"),
 };
@@ -253,6 +257,28 @@ export function memfd(name: string, bytes: number): number {
   const fd = check("memfd_create", functions.memfd_create(name, 1));
   check("ftruncate", functions.ftruncate(fd, bytes));
   return fd;
+}
+
+const CLOCK_MONOTONIC = 1;
+const timerValue = Buffer.alloc(32); // struct itimerspec: interval and value, i64 s and i64 ns each
+const timerView = new DataView(timerValue.buffer, timerValue.byteOffset);
+
+/** A timer that is readable when it rang. */
+export function timer(): number {
+  // TFD_NONBLOCK and TFD_CLOEXEC have the values of O_NONBLOCK and SOCK_CLOEXEC
+  return check(
+    "timerfd_create",
+    functions.timerfd_create(CLOCK_MONOTONIC, O_NONBLOCK | SOCK_CLOEXEC),
+  );
+}
+
+/** Lets it ring once, `ns` from now (at least 1). */
+export function setTimer(fd: number, ns: number): void {
+  const whole = Math.max(1, Math.ceil(ns));
+  const seconds = Math.floor(whole / 1e9);
+  timerView.setInt32(16, seconds, true);
+  timerView.setInt32(24, whole - seconds * 1e9, true);
+  check("timerfd_settime", functions.timerfd_settime(fd, 0, timerValue, null));
 }
 
 const EVENT_BYTES = 12; // struct epoll_event is packed on x86-64: u32 events, u64 data

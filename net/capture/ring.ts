@@ -1,0 +1,124 @@
+/**
+ * A queue of blocks between the fabric, which must never wait, and a thread that writes them out and
+ * may. One writer, one reader, shared memory, no lock; what finds it full is not recorded.
+ *
+ *     fabric: reserve, fill, commit --> | block | block | ...free... | --> thread: peek, release
+ *
+ * A block never wraps: where it does not fit before the end of the memory, a 0 in place of its type
+ * sends the reader back to the start. Blocks are a multiple of 4 bytes, so the 0 always fits.
+ */
+
+const WRITE = 0;
+const READ = 1;
+const STATE = 2;
+const CONTROL_BYTES = 64;
+
+export const RUNNING = 0;
+/** The fabric asks the thread to write what is there and to end. */
+export const FINISH = 1;
+/** The thread ended: the reader went away, or writing failed. */
+export const ENDED = 2;
+
+export class BlockRing {
+  readonly memory: SharedArrayBuffer;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #control: Int32Array;
+  readonly #size: number;
+  #reserved = 0;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.memory = memory;
+    this.#control = new Int32Array(memory, 0, CONTROL_BYTES / 4);
+    this.bytes = new Uint8Array(memory, CONTROL_BYTES);
+    this.view = new DataView(memory, CONTROL_BYTES);
+    this.#size = this.bytes.length;
+  }
+
+  static ofBytes(bytes: number): BlockRing {
+    return new BlockRing(new SharedArrayBuffer(CONTROL_BYTES + (bytes & ~3)));
+  }
+
+  get state(): number {
+    return Atomics.load(this.#control, STATE);
+  }
+
+  set state(value: number) {
+    Atomics.store(this.#control, STATE, value);
+    Atomics.notify(this.#control, WRITE);
+  }
+
+  /** Where a block of `length` bytes may be written, or -1 where there is no room. */
+  reserve(length: number): number {
+    const write = this.#control[WRITE]!;
+    const read = Atomics.load(this.#control, READ);
+    if (write >= read) {
+      // one word stays free, so that full and empty differ
+      if (write + length + 4 <= this.#size) return this.#keep(write, length);
+      if (length + 4 <= read) {
+        this.view.setUint32(write, 0, true);
+        return this.#keep(0, length);
+      }
+      return -1;
+    }
+    return write + length + 4 <= read ? this.#keep(write, length) : -1;
+  }
+
+  /** Shows the reader what was written since `reserve`. */
+  commit(): void {
+    Atomics.store(this.#control, WRITE, this.#reserved);
+  }
+
+  /** Appends a block that stands elsewhere; false where there is no room. */
+  append(block: Uint8Array): boolean {
+    const at = this.reserve(block.length);
+    if (at < 0) return false;
+    this.bytes.set(block, at);
+    this.commit();
+    return true;
+  }
+
+  /** Wakes a reader that waits: once a batch. */
+  wake(): void {
+    Atomics.notify(this.#control, WRITE);
+  }
+
+  /** The blocks that stand one behind the other, as many as there are; empty where there are none. */
+  peek(): Uint8Array {
+    for (;;) {
+      const write = Atomics.load(this.#control, WRITE);
+      const read = this.#control[READ]!;
+      if (read === write) return this.bytes.subarray(0, 0);
+      if (this.view.getUint32(read, true) === 0) {
+        Atomics.store(this.#control, READ, 0);
+        continue;
+      }
+      if (read < write) return this.bytes.subarray(read, write);
+      let end = read;
+      while (end + 4 <= this.#size && this.view.getUint32(end, true) !== 0) {
+        end += this.view.getUint32(end + 4, true);
+      }
+      return this.bytes.subarray(read, end);
+    }
+  }
+
+  /** Gives back the first `length` bytes of what `peek` answered: whole blocks. */
+  release(length: number): void {
+    Atomics.store(this.#control, READ, this.#control[READ]! + length);
+  }
+
+  /** Waits until something was written, at most `ms`. */
+  wait(ms: number): void {
+    Atomics.wait(this.#control, WRITE, this.#control[READ]!, ms);
+  }
+
+  /** Just waits: for a reader that takes nothing now. */
+  pause(ms: number): void {
+    Atomics.wait(this.#control, CONTROL_BYTES / 4 - 1, 0, ms);
+  }
+
+  #keep(at: number, length: number): number {
+    this.#reserved = at + length;
+    return at;
+  }
+}

@@ -1,0 +1,61 @@
+/** Where a capture listens: at a direction of a link, before or behind what impairs it. */
+
+import type { Capture } from "./capture/capture.ts";
+import type { Frame } from "./frame.ts";
+import {
+  CORRUPTED,
+  DUPLICATE_DROPPED,
+  DUPLICATED,
+  HELD_BACK,
+  LOST,
+  QUEUE_FULL,
+  REORDERED,
+} from "./impairment/impairer.ts";
+import type { Workbench } from "./workbench.ts";
+
+/** What became of a frame, for the capture's comment; `fate` are the impairer's bits. */
+export function fateText(fate: number): string {
+  if ((fate & LOST) !== 0) return "lost";
+  if ((fate & QUEUE_FULL) !== 0) return "queue full";
+  const words = ["delivered"];
+  if ((fate & CORRUPTED) !== 0) words.push("corrupted");
+  if ((fate & (REORDERED | HELD_BACK)) !== 0) words.push("reordered");
+  if ((fate & DUPLICATED) !== 0) words.push("duplicated");
+  if ((fate & DUPLICATE_DROPPED) !== 0) words.push("its duplicate found the queue full");
+  return words.join(", ");
+}
+
+const COMMENTS = Array.from({ length: 128 }, (_, fate) => Buffer.from(fateText(fate)));
+
+export class Tap {
+  readonly capture: Capture;
+  readonly #id: number;
+  readonly #direction: number;
+  readonly #tellsFate: boolean;
+
+  constructor(capture: Capture, id: number, direction: number, tellsFate: boolean) {
+    this.capture = capture;
+    this.#id = id;
+    this.#direction = direction;
+    this.#tellsFate = tellsFate;
+  }
+
+  /** Records one frame of a wire that stands in one piece. */
+  record(bytes: Uint8Array, at: number, length: number, nowNs: number, fate: number): void {
+    const comment = this.#tellsFate ? COMMENTS[fate] : undefined;
+    this.capture.record(this.#id, bytes, at, length, nowNs, this.#direction, comment);
+  }
+}
+
+/** Records a frame as the wire would carry it. */
+export function recordFrame(
+  taps: readonly Tap[],
+  frame: Frame,
+  bench: Workbench,
+  nowNs: number,
+): void {
+  if (!bench.takeApart(frame)) return;
+  for (let length = bench.nextSegment(); length > 0; length = bench.nextSegment()) {
+    for (const tap of taps) tap.record(bench.u8, bench.segmentAt, length, nowNs, 0);
+  }
+}
