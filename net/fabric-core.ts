@@ -229,9 +229,11 @@ export class FabricCore implements NicHost {
   }
 
   setImpairments(name: string, impairments: LinkSpec["impairments"]): void {
-    const { spec, directions } = this.#link(name);
+    const link = this.#link(name);
+    const { spec, directions } = link;
     checkImpairments(impairments);
     this.#impair(spec, directions, impairments);
+    this.#links.set(name, { ...link, spec: { ...spec, impairments } });
   }
 
   startCapture(spec: CaptureSpec): void {
@@ -254,6 +256,8 @@ export class FabricCore implements NicHost {
       nics: [...this.#nics.values()].map((nic) => nic.counters()),
       links: [...this.#links.values()].map(({ spec, directions }) => ({
         link: spec.link,
+        ends: spec.ends,
+        impairments: spec.impairments,
         up: directions[0].up,
         directions: [directions[0].counters.toJSON(), directions[1].counters.toJSON()],
       })),

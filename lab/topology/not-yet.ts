@@ -15,7 +15,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   internet: "internet access",
   ports: "forwarded ports",
   disk: "private disks",
-  impairments: "impairments of links",
   vlans: "VLANs",
   "expect.routes": "expected routes",
   "expect.path": "expected paths",

@@ -137,6 +137,9 @@ export interface NicCounters {
 export interface LinkCounters {
   readonly link: string;
   readonly up: boolean;
+  readonly ends?: LinkSpec["ends"];
+  /** As they are now. */
+  readonly impairments?: LinkSpec["impairments"];
   readonly directions: readonly [DirectionCounters, DirectionCounters];
 }
 
