@@ -32,6 +32,7 @@ import { type KernelManifest, probeKernel } from "./kernel-manifest.ts";
 import { type Archive, downloadPackages } from "./packages/apt.ts";
 import { debianArchive, hostArchive } from "./packages/archives.ts";
 import { runOrFail } from "./packages/child.ts";
+import { ensureDebianKeyring } from "./packages/debian-keyring.ts";
 import { openPlace } from "./packages/open-place.ts";
 import type { Place } from "./packages/place.ts";
 import { packageInfoOf, unpackPackage } from "./packages/unpack.ts";
@@ -85,8 +86,11 @@ async function fromFirstSuite(
   builder: Builder,
   options: EnsureOptions,
 ): Promise<KernelManifest> {
+  const keyring = process.env.UML_LAB_DEBIAN_MIRROR
+    ? await ensureDebianKeyring(place, options)
+    : undefined;
   const archives = [
-    ...suites.map((suite) => debianArchive(suite, place)),
+    ...suites.map((suite) => debianArchive(suite, place, keyring)),
     hostArchive(place),
   ].filter((archive) => archive !== undefined);
   const failures: LabError[] = [];

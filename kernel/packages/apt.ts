@@ -125,7 +125,7 @@ class Apt {
   /** Writes apt.conf, the sources and the status file. */
   async configure(installed: Installed): Promise<void> {
     const folder = this.#folder;
-    for (const path of ["lists/partial", "cache/archives/partial", "etc"]) {
+    for (const path of ["lists/partial", "cache/archives/partial", "etc", "none"]) {
       mkdirSync(join(folder, path), { recursive: true });
     }
     writeFileSync(
@@ -139,12 +139,12 @@ class Apt {
     const settings = {
       Dir: folder,
       "Dir::Etc": join(folder, "etc"),
-      "Dir::Etc::main": "none",
-      "Dir::Etc::parts": "none",
-      "Dir::Etc::sourcelist": "none",
+      "Dir::Etc::main": "/dev/null",
+      "Dir::Etc::parts": join(folder, "none"),
+      "Dir::Etc::sourcelist": "/dev/null",
       "Dir::Etc::sourceparts": join(folder, "etc"),
-      "Dir::Etc::preferences": "none",
-      "Dir::Etc::preferencesparts": "none",
+      "Dir::Etc::preferences": "/dev/null",
+      "Dir::Etc::preferencesparts": join(folder, "none"),
       "Dir::Etc::netrc": "/etc/apt/auth.conf",
       "Dir::Etc::netrcparts": "/etc/apt/auth.conf.d",
       "Dir::Etc::trusted": "/etc/apt/trusted.gpg",
@@ -198,11 +198,16 @@ class Apt {
     const what = `reading the package lists of ${this.#archive.name}`;
     const result = await this.#apt(["update"], what);
     // `update` forgives a list it could not read where an old one is at hand
-    const failed = /^(?:E|Err|W): ?(.*)$/m.exec(result.stderr)?.[1];
+    const said = result.stderr.split("\n").flatMap((line) => /^[EW]: (.*)$/.exec(line)?.[1] ?? []);
+    const failed = said.find((line) => /GPG|signature|signed|expired|Could not/.test(line));
     if (result.code !== 0 || this.#lists().length === 0) {
-      throw new LabError("FETCH_FAILED", `${what} failed: ${failed ?? result.stderr.trim()}`, {
-        hint: "is the network up, and does `apt-get update` work on this machine?",
-      });
+      throw new LabError(
+        "FETCH_FAILED",
+        `${what} failed: ${failed ?? said[0] ?? result.stderr.trim()}`,
+        {
+          hint: "is the network up, and does `apt-get update` work on this machine?",
+        },
+      );
     }
     writeFileSync(stamp, "");
     this.refreshed = true;

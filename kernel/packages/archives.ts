@@ -17,7 +17,7 @@ import {
 } from "./sources.ts";
 
 /** From the package debian-archive-keyring, which every Debian has (and Ubuntu packages). */
-const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+export const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 function distributionOf({ root }: Place): Distribution {
   for (const path of ["etc/os-release", "usr/lib/os-release"]) {
@@ -44,19 +44,20 @@ export function hostArchive(place: Place = thisMachine): Archive {
 
 /**
  * A suite of Debian (`testing`), or undefined where no mirror of Debian is known: on Debian the
- * machine's own; elsewhere the one that UML_LAB_DEBIAN_MIRROR names.
+ * machine's own; elsewhere the one that UML_LAB_DEBIAN_MIRROR names, with a keyring for it.
  */
 export function debianArchive(
   suite: string,
   place: Place = thisMachine,
-  env = process.env,
+  keyring?: string,
 ): Archive | undefined {
-  const named = env.UML_LAB_DEBIAN_MIRROR;
+  const named = process.env.UML_LAB_DEBIAN_MIRROR;
   const mirror = named
     ? { uri: named, signedBy: undefined }
     : debianMirror(readSources(join(place.root, "etc/apt")), distributionOf(place));
   if (mirror === undefined) return undefined;
-  const signedBy = existsSync(join(place.root, DEBIAN_KEYRING)) ? DEBIAN_KEYRING : mirror.signedBy;
+  const own = existsSync(join(place.root, DEBIAN_KEYRING)) ? DEBIAN_KEYRING : mirror.signedBy;
+  const signedBy = keyring ?? own;
   return {
     name: suite,
     sources: [

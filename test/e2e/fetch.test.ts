@@ -20,9 +20,11 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
+import type { LabError } from "../../base/errors.ts";
 import type { Image, Kernel } from "../../kernel/guest/spec.ts";
 import { probeKernel } from "../../kernel/kernel-manifest.ts";
-import { findProgram, haveApt } from "../../kernel/packages/apt.ts";
+import { downloadPackages, findProgram, haveApt } from "../../kernel/packages/apt.ts";
+import { hostArchive } from "../../kernel/packages/archives.ts";
 
 const CHILD = fileURLToPath(new URL("./fetch-child.js", import.meta.url));
 const NOBODY = 65534;
@@ -277,6 +279,32 @@ describe("fetching from Debian packages", function () {
       expect(failed?.hint).to.include("UML_LAB_KERNEL").and.to.include("Docker");
     }
     expect(partsIn(cache)).to.deep.equal([]);
+  });
+
+  it("refuses lists that are not signed by the key their source names", async () => {
+    const key = join(scratch, "other.gpg");
+    writeFileSync(key, "");
+    const before = process.env.UML_LAB_CACHE;
+    process.env.UML_LAB_CACHE = join(scratch, "unsigned");
+    try {
+      const own = hostArchive();
+      const archive = {
+        name: "unsigned",
+        sources: own.sources.map((source) => ({ ...source, signedBy: key })),
+      };
+      const request = { packages: ["netbase"], into: scratch, closure: undefined };
+      await downloadPackages(archive, request, {}).then(
+        () => expect.fail("it was accepted"),
+        (error: LabError) => {
+          expect(error.code).to.equal("FETCH_FAILED");
+          expect(error.message).to.match(/sign|GPG|key/i);
+        },
+      );
+      expect(readdirSync(scratch).filter((name) => name.endsWith(".deb"))).to.deep.equal([]);
+    } finally {
+      if (before === undefined) delete process.env.UML_LAB_CACHE;
+      else process.env.UML_LAB_CACHE = before;
+    }
   });
 
   it("refuses images that can't be made", async () => {
