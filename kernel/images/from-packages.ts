@@ -52,12 +52,16 @@ export async function buildFromPackages(
   packing.catch(() => {}); // asked for again where it is needed
   const debs = join(scratch, "debs");
   mkdirSync(debs);
-  const paths = await downloadPackages(
-    hostArchive(place),
-    { packages: recipe.packages, into: debs, closure: { installed: LEFT_OUT } },
+  const archive = hostArchive(place);
+  const closure = { installed: LEFT_OUT };
+  await downloadPackages(
+    archive,
+    { packages: recipe.packages, into: debs, closure },
     options,
     place,
   );
+  const alone = { packages: recipe.alone, into: debs, closure: undefined };
+  const paths = await downloadPackages(archive, alone, options, place);
   const tree = join(scratch, "tree");
   mkdirSync(tree);
   laySkeleton(tree);

@@ -7,6 +7,8 @@ export interface Recipe {
   /** As a topology names it: `base`. */
   readonly reference: string;
   readonly packages: readonly string[];
+  /** Taken without what they depend on. */
+  readonly alone: readonly string[];
   /** The least RAM a guest with it needs, and what it gets when the file says nothing. */
   readonly minimumMemoryBytes: number;
   readonly defaultMemoryBytes: number;
@@ -56,6 +58,8 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
   base: {
     reference: "base",
     packages: BASE_PACKAGES,
+    // the server of sftp and scp, which wants the whole client, but only by name
+    alone: ["openssh-sftp-server"],
     minimumMemoryBytes: 40 * MIB,
     defaultMemoryBytes: 64 * MIB,
   },

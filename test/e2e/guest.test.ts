@@ -261,6 +261,15 @@ describe("a guest", () => {
       });
     });
     expect(output).to.equal("alice\n3");
+    const files = await new Promise<string[]>((resolve, reject) => {
+      client.sftp((error, sftp) => {
+        if (error) return reject(error);
+        sftp.readdir("/etc/deep", (failure, list) =>
+          failure ? reject(failure) : resolve(list.map(({ filename }) => filename)),
+        );
+      });
+    });
+    expect(files).to.include("down");
     client.end();
     expect((await server.exit).code).to.equal(0);
   });
