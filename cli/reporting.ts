@@ -1,6 +1,7 @@
 /** What `up`, `test` and `verify` share: from a topology to a report, and the report to its readers. */
 
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { LabError, messageOf } from "../base/errors.ts";
 import type { Report, UpOptions } from "../lab/api.ts";
 import { optionValue, type Words } from "./command.ts";
@@ -13,13 +14,24 @@ export async function runToReport(
   work: (options: UpOptions) => Promise<Report>,
 ): Promise<Report> {
   context.cleansUpWhenInterrupted();
+  const record = optionValue(words, "record");
+  if (record !== undefined) await makeFolder(record);
   using progress = await context.showProgress();
   return await work({
     file: words.args[0] as string,
     signal: context.signal,
     onEvent: progress.onEvent,
     startedAt: context.startedAt,
+    ...(record === undefined ? {} : { record: resolve(record) }),
   });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new LabError("FILE_UNREADABLE", `can't make ${folder}: ${messageOf(cause)}`, { cause });
+  }
 }
 
 /** Prints and writes the report; answers the exit status of its verdict. */

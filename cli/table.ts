@@ -21,6 +21,12 @@ const JUNIT: OptionSpec = {
   kind: "file",
   summary: "write the report as JUnit XML as well",
 };
+const RECORD: OptionSpec = {
+  name: "record",
+  value: "DIR",
+  kind: "file",
+  summary: "record every frame, from the first on, to DIR/LAB.pcapng",
+};
 const HTML: OptionSpec = {
   name: "html",
   value: "FILE",
@@ -51,7 +57,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "up",
     summary: "check FILE, boot it, wire it, measure who reaches whom; the lab goes on running",
     arguments: [FILE],
-    options: [JUNIT, HTML],
+    options: [RECORD, JUNIT, HTML],
     notes: [
       "The report is a matrix of guests against guests. The exit status is 0 where everything " +
         "expected held and 1 where it did not; the lab runs on in both cases. Ctrl-C stops and " +
@@ -78,7 +84,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "test",
     summary: "up, judge, down: one command for continuous integration",
     arguments: [FILE],
-    options: [JUNIT, HTML],
+    options: [RECORD, JUNIT, HTML],
     examples: [
       ["uml-lab test lab.yaml", "status 0 if everything expected held, 1 if not"],
       ["uml-lab test lab.yaml --junit report.xml --html report.html", "reports for CI"],
@@ -262,6 +268,40 @@ export const COMMANDS: readonly CommandSpec[] = [
       ["uml-lab link set core delay=10ms loss=1%", "both ways"],
       ["uml-lab link set core rate=1Mbit --from r1", "one way"],
       ["uml-lab link set core none", "a perfect cable again"],
+    ],
+  },
+  {
+    name: "capture",
+    summary: "record the frames of a link, of a guest's interface or of the whole lab",
+    arguments: [{ name: "LINK|GUEST:ethN", kind: "link", optional: true }],
+    options: [
+      { name: "all", summary: "every link of the lab" },
+      {
+        name: "write",
+        short: "w",
+        value: "FILE",
+        kind: "file",
+        summary: "where to; - is standard output, and what there is without it in a pipe",
+      },
+      { name: "filter", value: "EXPR", summary: "only such frames: `tcp port 80`, `arp or icmp`" },
+      { name: "snaplen", value: "BYTES", summary: "keep so much of each frame" },
+      { name: "rotate", value: "SIZE", summary: "a new file after so much (10M)" },
+      { name: "keep", value: "N", summary: "with --rotate: keep the newest N files" },
+      { name: "for", value: "TIME", summary: "stop after this long (10s); else with Ctrl-C" },
+      ON_LAB,
+    ],
+    notes: [
+      "Writes pcapng with one interface for each port, times in nanoseconds, and comments that " +
+        "tell what became of each frame: delivered, lost, corrupted, queue full. It can be read " +
+        "while it grows. A slow reader never slows the lab: what it misses is counted.",
+      "A filter is made of ip, ip6, arp, icmp, icmp6, igmp, tcp, udp, vlan N, broadcast, multicast, " +
+        "host A, net A/N, port N, portrange N-M, less N, greater N, ether host MAC, with src or dst " +
+        "before them, and and, or, not and parentheses between them, as tcpdump has them.",
+    ],
+    examples: [
+      ["uml-lab capture core -w core.pcapng", "both ways, until Ctrl-C"],
+      ["uml-lab capture alice:eth0 | wireshark -k -i -", "look while it runs"],
+      ['uml-lab capture --all -w lab.pcapng --filter "arp or icmp" --for 10s', ""],
     ],
   },
   {

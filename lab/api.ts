@@ -5,7 +5,12 @@
  */
 
 import type { ExecRequest, GuestPhase, GuestProcess } from "../kernel/guest/spec.ts";
-import type { FabricCounters, Impairment } from "../net/control/messages.ts";
+import type {
+  CaptureCounters,
+  CaptureSpec,
+  FabricCounters,
+  Impairment,
+} from "../net/control/messages.ts";
 
 export type GuestState = GuestPhase | "paused" | "stopped" | "failed";
 
@@ -129,6 +134,22 @@ export interface UpOptions {
   readonly onEvent: OnLabEvent;
   /** Date.now() at the start of the command, for `timing.totalMs`. */
   readonly startedAt: number;
+  /** A folder (absolute) where every frame is recorded from the first on. */
+  readonly record?: string;
+}
+
+export interface CaptureRequest extends Omit<CaptureSpec, "capture" | "output"> {
+  /** An absolute path, or null for a FIFO that the caller reads. */
+  readonly file: string | null;
+  readonly rotateBytes?: number;
+  readonly keepFiles?: number;
+}
+
+export interface StartedCapture {
+  /** Its name, to stop it by. */
+  readonly capture: string;
+  /** The file, or the FIFO. */
+  readonly path: string;
 }
 
 /** A running lab, reached over its control socket. Disposing closes the connection only. */
@@ -148,6 +169,10 @@ export interface RunningLab extends AsyncDisposable {
     link: string,
     change: { up?: boolean; impairments?: readonly [Impairment, Impairment] },
   ): Promise<void>;
+  /** Records from now on, until it is stopped or this connection ends. */
+  startCapture(request: CaptureRequest): Promise<StartedCapture>;
+  /** What was recorded; null where the capture had ended before. */
+  stopCapture(capture: string): Promise<CaptureCounters | null>;
   /** Ends the lab; resolves when no process, socket or file of it is left. */
   down(onEvent: OnLabEvent): Promise<void>;
 }

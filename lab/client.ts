@@ -8,7 +8,15 @@ import type { Duplex } from "node:stream";
 import { LabError } from "../base/errors.ts";
 import { isAlive } from "../base/processes.ts";
 import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
-import type { LabStatus, OnLabEvent, Report, RunningLab } from "./api.ts";
+import type { CaptureCounters } from "../net/control/messages.ts";
+import type {
+  CaptureRequest,
+  LabStatus,
+  OnLabEvent,
+  Report,
+  RunningLab,
+  StartedCapture,
+} from "./api.ts";
 import { STREAM } from "./control/frames.ts";
 import {
   type ClientMessage,
@@ -128,6 +136,14 @@ export class LabClient implements RunningLab {
 
   async setLink(link: string, change: LinkChange): Promise<void> {
     await this.request({ op: "set-link", link, change });
+  }
+
+  async startCapture(capture: CaptureRequest): Promise<StartedCapture> {
+    return (await this.request({ op: "capture-start", capture })) as StartedCapture;
+  }
+
+  async stopCapture(capture: string): Promise<CaptureCounters | null> {
+    return (await this.request({ op: "capture-stop", capture })) as CaptureCounters | null;
   }
 
   async down(onEvent: OnLabEvent): Promise<void> {

@@ -47,6 +47,8 @@ export class CrashedLab implements RunningLab {
   pause = () => this.#refuse();
   resume = () => this.#refuse();
   setLink = () => this.#refuse();
+  startCapture = () => this.#refuse();
+  stopCapture = () => this.#refuse();
 
   exec(): GuestProcess {
     throw this.#error();

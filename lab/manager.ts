@@ -50,7 +50,15 @@ export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; repo
     signal.throwIfAborted();
     const lab = supervisor.connect(plan.name);
     const report = await lab.request(
-      { op: "begin", plan: toWirePlan(plan), kernels, images, startedAt, checkMs },
+      {
+        op: "begin",
+        plan: toWirePlan(plan),
+        kernels,
+        images,
+        startedAt,
+        checkMs,
+        ...(options.record === undefined ? {} : { record: options.record }),
+      },
       { onEvent, signal },
     );
     supervisor.release();

@@ -7,7 +7,7 @@
 import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
-import type { LabEvent } from "../api.ts";
+import type { CaptureRequest, LabEvent } from "../api.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 
 /** A plan as JSON: the contents of its files in base64. */
@@ -66,6 +66,8 @@ export interface BeginRequest {
   /** Date.now() at the start of the command. */
   readonly startedAt: number;
   readonly checkMs: number;
+  /** A folder where every frame is recorded. */
+  readonly record?: string;
 }
 
 export type GuestOperation = "restart" | "stop" | "start" | "pause" | "resume";
@@ -81,6 +83,8 @@ export type Request =
   | { readonly op: "verify" }
   | { readonly op: GuestOperation; readonly guests: readonly string[] }
   | { readonly op: "set-link"; readonly link: string; readonly change: LinkChange }
+  | { readonly op: "capture-start"; readonly capture: CaptureRequest }
+  | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "down" };
 
 export type ClientMessage =

@@ -5,7 +5,11 @@
  *     fabric <- NICs, switches, links     guests <- keepers     judge <- guests' own kernels
  */
 
+import { execFile } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { Cleanups } from "../../base/cleanups.ts";
 import { LabError } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
@@ -18,9 +22,9 @@ import type {
   Kernel,
   RunningGuest,
 } from "../../kernel/guest/spec.ts";
-import type { LinkSpec } from "../../net/control/messages.ts";
+import type { CaptureCounters, LinkSpec } from "../../net/control/messages.ts";
 import type { FabricOptions, RunningFabric } from "../../net/fabric.ts";
-import type { LabStatus, OnLabEvent, Report } from "../api.ts";
+import type { CaptureRequest, LabStatus, OnLabEvent, Report, StartedCapture } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import { judgeChecks } from "../judge/checks.ts";
 import { fpingRequest, parseFping } from "../judge/fping.ts";
@@ -49,6 +53,8 @@ export interface LabOptions {
   readonly since: string;
   readonly fabric: Promise<RunningFabric>;
   readonly machinery: Machinery;
+  /** A folder where every frame is recorded. */
+  readonly record?: string;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
   /** The fabric is gone, unasked. */
   readonly onCrash: (problem: string) => void;
@@ -79,6 +85,7 @@ export class Lab implements AsyncDisposable {
   #fabric: RunningFabric | undefined;
   #timing: BootTiming = { bootMs: 0, readyMs: 0 };
   #ending = false;
+  #lastCapture = 0;
 
   constructor(options: LabOptions) {
     this.#options = options;
@@ -164,6 +171,11 @@ export class Lab implements AsyncDisposable {
     const sockets = new Map<string, string[]>();
     const requests: Promise<unknown>[] = [];
     let nics = 0;
+    if (this.#options.record !== undefined) {
+      const path = join(this.#options.record, `${this.name}.pcapng`);
+      const spec = { capture: "record", of: { kind: "all" as const }, output: { path } };
+      requests.push(fabric.request({ op: "capture-start", spec }));
+    }
     for (const spec of this.#plan.switches) {
       requests.push(fabric.request({ op: "add-switch", spec }));
     }
@@ -313,6 +325,46 @@ export class Lab implements AsyncDisposable {
       this.#links.set(name, { ...link, impairments });
     }
     if (up !== undefined) await fabric.request({ op: "link-state", link: name, up });
+  }
+
+  /** Starts a capture, into a file or a FIFO in the lab's folder. */
+  async startCapture({
+    file,
+    rotateBytes,
+    keepFiles,
+    ...what
+  }: CaptureRequest): Promise<StartedCapture> {
+    const fabric = this.#runningFabric();
+    if (what.of.kind === "link" && !this.#links.has(what.of.link)) {
+      throw new LabError("NO_SUCH_LINK", `lab ${this.name} has no link ${what.of.link}`, {
+        hint: `one of ${[...this.#links.keys()].join(", ")}`,
+      });
+    }
+    const capture = `c${++this.#lastCapture}`;
+    const path = file ?? join(this.#options.folder, `${capture}.fifo`);
+    if (file === null) await promisify(execFile)("mkfifo", ["-m", "600", path]);
+    const output = {
+      path,
+      ...(rotateBytes === undefined ? {} : { rotateBytes }),
+      ...(keepFiles === undefined ? {} : { keepFiles }),
+    };
+    try {
+      await fabric.request({ op: "capture-start", spec: { capture, output, ...what } });
+    } catch (error) {
+      if (file === null) rmSync(path, { force: true });
+      throw error;
+    }
+    return { capture, path };
+  }
+
+  /** Null where it had ended already: its reader went away, or its file could not be written. */
+  async stopCapture(capture: string): Promise<CaptureCounters | null> {
+    const fabric = this.#runningFabric();
+    const counters = await fabric.request({ op: "counters" });
+    const found = counters?.captures?.find((one) => one.capture === capture);
+    if (found !== undefined) await fabric.request({ op: "capture-stop", capture });
+    rmSync(join(this.#options.folder, `${capture}.fifo`), { force: true });
+    return found ?? null;
   }
 
   async status(): Promise<Omit<LabStatus, "supervisorPid">> {

@@ -39,6 +39,7 @@ const SIGHUP = 1;
 /** Serves one connection until it ends. */
 export function serve(socket: Duplex, supervision: Supervision): void {
   const running = new Map<number, AbortController>();
+  const captures = new Set<string>();
   const channels = new Map<number, { resize(c: number, r: number): void; kill(s: number): void }>();
 
   const peer = new Peer(socket, {
@@ -49,6 +50,7 @@ export function serve(socket: Duplex, supervision: Supervision): void {
       for (const controller of running.values()) controller.abort(gone);
       for (const channel of channels.values()) channel.kill(SIGHUP);
       channels.clear();
+      for (const capture of captures) void stopCapture(capture).catch(() => {});
     },
   });
   const send = (message: ServerMessage) => peer.send(message);
@@ -95,6 +97,14 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return { ...(await supervision.lab().status()), supervisorPid: process.pid };
       case "verify":
         return supervision.lab().judge(signal, onEvent, Date.now(), 0);
+      case "capture-start": {
+        const started = await supervision.lab().startCapture(request.capture);
+        captures.add(started.capture);
+        return started;
+      }
+      case "capture-stop":
+        captures.delete(request.capture);
+        return stopCapture(request.capture);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
       case "restart":
@@ -105,6 +115,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision.lab().operate(request.op, request.guests, signal, onEvent);
     }
   }
+
+  const stopCapture = async (capture: string) => supervision.lab().stopCapture(capture);
 
   function openExec(id: number, message: Extract<ClientMessage, { exec: unknown }>): void {
     const channel = peer.channel(id);

@@ -123,6 +123,7 @@ export class Supervisor {
         since: (this.#record as LabRecord).since,
         fabric: this.#fabric as Promise<RunningFabric>,
         machinery: this.#options.machinery,
+        ...(request.record === undefined ? {} : { record: request.record }),
         log: this.#options.log,
         onProcess: (what, record) => recordInFolder(this.#folder, what, record),
         onCrash: (problem) => crash(problem),

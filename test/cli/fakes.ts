@@ -198,6 +198,14 @@ export function fakeLab(
     pause: called("pause"),
     resume: called("resume"),
     setLink: called("setLink"),
+    startCapture: async (request) => {
+      calls.push(["startCapture", request]);
+      return { capture: "c1", path: request.file ?? "/dev/null" };
+    },
+    stopCapture: async (capture) => {
+      calls.push(["stopCapture", capture]);
+      return { capture, recorded: 7, bytes: 700, missed: 0 };
+    },
     down: called("down"),
     [Symbol.asyncDispose]: called("dispose"),
   };
