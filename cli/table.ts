@@ -301,7 +301,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ["uml-lab capture core -w core.pcapng", "both ways, until Ctrl-C"],
       ["uml-lab capture alice:eth0 | wireshark -k -i -", "look while it runs"],
-      ['uml-lab capture --all -w lab.pcapng --filter "arp or icmp" --for 10s', ""],
+      ["uml-lab capture --all -w lab.pcapng --filter arp --for 10s", ""],
     ],
   },
   {
