@@ -46,6 +46,9 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     "lsm=",
     "selinux=0",
     "random.trust_cpu=on",
+    // An interrupt that comes while UML goes idle is seen at the next tick only: let there be one
+    // (docs/decisions/0601-ticks-in-idle-guests.md).
+    "nohz=off",
     ...(input.bootArguments ?? []),
     "quiet",
   ];

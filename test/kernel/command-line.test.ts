@@ -41,6 +41,7 @@ describe("kernel command line", () => {
       "lsm=",
       "selinux=0",
       "random.trust_cpu=on",
+      "nohz=off",
       "initcall_blacklist=x",
       "quiet",
     ]);
