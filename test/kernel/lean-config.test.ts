@@ -1,8 +1,10 @@
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { packageRoot } from "../../base/package-root.ts";
 import { fragmentFor, notTaken } from "../../kernel/build/configuration.ts";
+import { countObjects } from "../../kernel/build/objects.ts";
 import { parseSource } from "../../kernel/build/source.ts";
 
 const LEAN = readFileSync(join(packageRoot, "kernel/build/lean.config"), "utf8");
@@ -63,5 +65,20 @@ describe("the source of a kernel", () => {
     expect(() => parseSource(packageRoot))
       .to.throw()
       .with.property("code", "BAD_VALUE");
+  });
+});
+
+describe("a build that was interrupted", () => {
+  it("counts its objects, and is not led in a circle by its link to the sources", () => {
+    const source = mkdtempSync(join(tmpdir(), "uml-lab-test-"));
+    try {
+      const out = join(source, "out");
+      mkdirSync(join(out, "net"), { recursive: true });
+      symlinkSync(source, join(out, "source"));
+      for (const name of ["a.o", "net/b.o", "net/b.c"]) writeFileSync(join(out, name), "");
+      expect(countObjects(out)).to.equal(2);
+    } finally {
+      rmSync(source, { recursive: true });
+    }
   });
 });
