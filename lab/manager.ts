@@ -12,6 +12,7 @@ import { LabError, LabErrors } from "../base/errors.ts";
 import { cacheFolder } from "../base/folders.ts";
 import { isAlive, type ProcessRecord, recordProcess } from "../base/processes.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
+import { leanHint } from "../kernel/lean-hint.ts";
 import type { EnsureOptions } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "./api.ts";
 import { LabClient } from "./client.ts";
@@ -48,6 +49,8 @@ export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; repo
       onProgress: progressTo(onEvent),
     });
     signal.throwIfAborted();
+    const hint = leanHint(kernels.auto);
+    if (hint !== undefined) onEvent({ type: "notice", message: hint });
     const lab = supervisor.connect(plan.name);
     const report = await lab.request(
       {
