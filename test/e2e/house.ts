@@ -9,14 +9,13 @@ import { expect } from "chai";
 import { cacheFolder } from "../../base/folders.ts";
 import { packageRoot } from "../../base/package-root.ts";
 import { type Leftovers, lookForLeftovers } from "./leftovers.ts";
+import { NOBODY, nobodysCache } from "./nobody.ts";
 
 export interface Outcome {
   readonly status: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
-
-const NOBODY = 65534;
 
 export class House {
   readonly folder: string;
@@ -59,7 +58,7 @@ export class House {
         HOME: join(this.folder, "home"),
         TMPDIR: join(this.folder, "tmp"),
         XDG_RUNTIME_DIR: join(this.folder, "run"),
-        UML_LAB_CACHE: cacheFolder(),
+        UML_LAB_CACHE: this.#nobody ? nobodysCache() : cacheFolder(),
         ...(process.env.UML_LAB_KERNEL ? { UML_LAB_KERNEL: process.env.UML_LAB_KERNEL } : {}),
       },
       ...(this.#nobody ? { uid: NOBODY, gid: NOBODY } : {}),

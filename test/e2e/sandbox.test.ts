@@ -1,24 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-} from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
-import { cacheFolder } from "../../base/folders.ts";
 import { packageRoot } from "../../base/package-root.ts";
 import { ensureProgram } from "../../kernel/agent/build.ts";
 import { type SandboxLevel, sandboxWorks } from "../../kernel/guest/sandbox.ts";
 import { ensureTool } from "../../kernel/tools.ts";
-import { emptySetup, Guests, kernelAndImage, livingOf, recordsOf, shell } from "./guests.ts";
+import { Guests, livingOf, recordsOf, shell } from "./guests.ts";
+import { NOBODY, nobodysCache } from "./nobody.ts";
 
 const HOLD_GUEST = join(packageRoot, "dist/test/e2e/fixtures/hold-guest.js");
 
@@ -33,21 +25,10 @@ async function holdGuest(
   command: readonly string[],
   options: { sandbox?: SandboxLevel; uid?: number; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Held> {
-  const { kernel, image } = await kernelAndImage();
-  const spec = {
-    name: "held",
-    kernel,
-    image,
-    memoryBytes: image.defaultMemoryBytes,
-    isolation: "fast",
-    nicSockets: [],
-    folder,
-    setup: emptySetup("held"),
-  };
   const { uid } = options;
   const child = spawn(
     process.execPath,
-    [HOLD_GUEST, JSON.stringify({ spec, sandbox: options.sandbox, command })],
+    [HOLD_GUEST, JSON.stringify({ folder, sandbox: options.sandbox, command })],
     {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, ...options.env },
@@ -115,23 +96,14 @@ for (const sandbox of ["namespaces", "landlock"] as const) {
 
     it("works for a user without rights, and strictly", async function () {
       if (process.getuid?.() !== 0) return this.skip(); // then every test is one
-      const uid = 65534;
       const home = mkdtempSync(join(tmpdir(), "uml-e2e-user-"));
       try {
         chmodSync(home, 0o755);
-        const cache = join(home, "cache");
         const folder = join(home, "guest");
-        for (const path of [cache, folder]) {
-          mkdirSync(path);
-          chownSync(path, uid, uid);
-        }
-        for (const room of readdirSync(cacheFolder())) {
-          if (!["programs", "initramfs"].includes(room)) {
-            symlinkSync(join(cacheFolder(), room), join(cache, room));
-          }
-        }
-        const env = { UML_LAB_CACHE: cache, HOME: home };
-        const held = await holdGuest(folder, ["hostname"], { sandbox, uid, env });
+        mkdirSync(folder);
+        chownSync(folder, NOBODY, NOBODY);
+        const env = { UML_LAB_CACHE: nobodysCache(), HOME: home };
+        const held = await holdGuest(folder, ["hostname"], { sandbox, uid: NOBODY, env });
         const records = recordsOf(held.record);
         expect(held.result.stdout).to.equal("held\n");
         held.child.stdin?.end();
