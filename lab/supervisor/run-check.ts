@@ -17,7 +17,7 @@ export async function runCheck(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<CheckRun> {
-  const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const over = AbortSignal.any([signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
   try {
     const process = guest().exec({ command: ["sh", "-c", command] });
     const chunks: Buffer[] = [];
