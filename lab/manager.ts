@@ -126,7 +126,10 @@ export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent):
 }
 
 /** Only what is ours: somebody may have pointed the cache at a folder with other things in it. */
-const CACHE_ROOMS = ["kernels", "images", "tools", "packages", "initramfs", "programs", "locks"];
+const CACHE_ROOMS = [
+  ...["kernels", "builds", "images", "tools", "packages"],
+  ...["initramfs", "programs", "locks"],
+];
 
 async function readPlan(file: string): Promise<LabPlan> {
   const [{ readTopology }, { makePlan }, { notYet }] = await Promise.all([

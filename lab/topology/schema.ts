@@ -2,13 +2,19 @@
  * The tree against the JSON Schema. `ajv` finds what is wrong; here that is boiled down to one
  * error for each mistake: of a choice (`anyOf`) only the branch that the value's type points to is
  * heard, and where none does, one sentence says what may stand there.
+ *
+ * Most files are right, and `ajv` takes longer to load and to compile the schema than all the rest of
+ * the reading. So the build compiles it once (`compile-schema.ts`) to code that tells right from
+ * wrong, and only what is wrong brings `ajv` itself.
  */
 
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import type { Ajv2020, ErrorObject, ValidateFunction } from "ajv/dist/2020.js";
 import { packageRoot } from "../../base/package-root.ts";
 import { closest } from "../../base/similar.ts";
+import { COMPILED_SCHEMA, type CompiledSchema } from "./compiled-schema.ts";
 import { KINDS } from "./kinds.ts";
 import type { Problems } from "./problems.ts";
 import { childPath, type MapNode, type Node, spanIn, type Tree, toPlain } from "./tree.ts";
@@ -25,6 +31,10 @@ interface Schema {
 
 export const schemaFile: string = join(packageRoot, "topologies", "topology.schema.json");
 
+const require = createRequire(import.meta.url);
+
+const isOfKind = (kind: string, text: string): boolean => KINDS[kind]?.examine(text) === undefined;
+
 let loaded:
   | { readonly schema: Schema; readonly ajv: Ajv2020; readonly validate: ValidateFunction }
   | undefined;
@@ -32,18 +42,30 @@ const branchValidators = new Map<Schema, ValidateFunction>();
 
 function load() {
   if (loaded === undefined) {
+    const { Ajv2020: Ajv } = require("ajv/dist/2020.js") as typeof import("ajv/dist/2020.js");
     const schema = JSON.parse(readFileSync(schemaFile, "utf8")) as Schema;
-    const ajv = new Ajv2020({ allErrors: true, verbose: true, allowUnionTypes: true });
+    const ajv = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true });
     ajv.addKeyword({
       keyword: "x-kind",
       type: "string",
       schemaType: "string",
-      validate: (kind: string, text: string) => KINDS[kind]?.examine(text) === undefined,
+      validate: isOfKind,
     });
     ajv.addKeyword({ keyword: "x-expected", schemaType: "string" });
     loaded = { schema, ajv, validate: ajv.compile(schema) };
   }
   return loaded;
+}
+
+/** What the build made of the schema; undefined where it wasn't built, or the schema is another. */
+function compiled(): ((data: unknown) => boolean) | undefined {
+  try {
+    const made = require(`./${COMPILED_SCHEMA}`) as CompiledSchema;
+    if (made.schema !== readFileSync(schemaFile, "utf8")) return undefined;
+    return (data) => made.call(isOfKind, data);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The schema behind `$ref: "#/$defs/…"`, as far as it goes. */
@@ -104,8 +126,9 @@ function calledHere(key: string, known: readonly string[]): string | undefined {
  * have said is not known.
  */
 export function checkSchema({ root, unreplaced }: Tree, problems: Problems): ReadonlySet<string> {
-  const { validate } = load();
   const bad = new Set<string>(unreplaced);
+  if (compiled()?.(toPlain(root, new Set())) === true) return bad;
+  const { validate } = load();
   // `description: ${N}` with N=5 is a text, as it is for Compose: where a text is wanted, it is one.
   const asText = new Set<string>();
   if (!validate(toPlain(root, asText))) {
