@@ -48,6 +48,7 @@ const TOOLS = {
     environment: (root: string) => ({ BISON_PKGDATADIR: `${root}/usr/share/bison` }),
   },
   xz: { package: "xz-utils" },
+  patch: { package: "patch" },
 } as const satisfies Record<string, Tool>;
 
 interface Tool {

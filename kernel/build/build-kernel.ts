@@ -1,6 +1,6 @@
 /**
- * Builds the lean kernel: the configuration in `lean.config`, the sources of a Debian package or
- * of the user's choice, the machine's compiler. No root.
+ * Builds the lean kernel: the configuration in `lean.config`, our `patches/`, the sources of a
+ * Debian package or of the user's choice, the machine's compiler. No root.
  *
  *     CACHE/builds/KEY/{packages/,source/,out/}   while it is being built; an interrupted build goes on
  *     CACHE/kernels/lean-7.3.4-1a2b3c/            the result: linux, config.gz, manifest.json,
@@ -32,6 +32,7 @@ import { run, runOrFail } from "../packages/child.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { fragmentFor, notTaken } from "./configuration.ts";
 import { countObjects } from "./objects.ts";
+import { applyPatches, changesOf, givenBy, ourPatches, type Patch, patchesIn } from "./patches.ts";
 import { DEFAULT_SOURCE, identityOf, makeSource, parseSource, type Source } from "./source.ts";
 import { ensureToolchain, type Toolchain } from "./toolchain.ts";
 
@@ -87,7 +88,9 @@ export async function buildKernel(options: BuildKernelOptions = {}): Promise<Ker
     debug,
   );
   const identity = await identityOf(choice);
-  const key = hashOf({ LAYOUT, identity, fragment, BOOT_ARGUMENTS, debug });
+  const patches = ourPatches();
+  const changes = patches.map(changesOf);
+  const key = hashOf({ LAYOUT, identity, fragment, changes, BOOT_ARGUMENTS, debug });
   if (choice.kind !== "tree") {
     const built = builtWith(key);
     if (built !== undefined) return toKernel(built);
@@ -101,7 +104,14 @@ export async function buildKernel(options: BuildKernelOptions = {}): Promise<Ker
 
   const startedAt = performance.now();
   const toolchain = await ensureToolchain(options);
-  const source = await makeSource(choice, work, { ...options, lockFd: lock.fd, xz: toolchain.xz });
+  const patching = { patch: toolchain.patch, signal: options.signal };
+  const source = await makeSource(choice, work, {
+    ...options,
+    lockFd: lock.fd,
+    xz: toolchain.xz,
+    amend: async (tree) => void (await applyPatches(tree, patches, patching)),
+  });
+  const applied = await patchesIn(source.tree, patches, patching);
   // inside our own tree, so that paths in the kernel are relative to it
   const out = choice.kind === "tree" ? join(work, "out") : join(source.tree, "out");
   const make = new Make(source.tree, out, toolchain, lock.fd, options);
@@ -113,7 +123,11 @@ export async function buildKernel(options: BuildKernelOptions = {}): Promise<Ker
     idOf(release, debug, key),
     { ...options, purpose, replace: choice.kind === "tree" },
     async ({ folder, scratch }) =>
-      await keep({ make, out, source, folder, scratch, key, debug, toolchain, startedAt, options }),
+      await keep({
+        make,
+        ...{ out, source, patches: applied, folder, scratch },
+        ...{ key, debug, toolchain, startedAt, options },
+      }),
   );
   // with debugging information, the sources are what a debugger shows
   if (!debug) removeTree(work);
@@ -212,6 +226,7 @@ interface Finished {
   readonly make: Make;
   readonly out: string;
   readonly source: Source;
+  readonly patches: readonly Patch[];
   readonly folder: string;
   readonly scratch: string;
   readonly key: string;
@@ -263,8 +278,12 @@ async function keep(finished: Finished): Promise<LeanManifest> {
     modules: null,
     modulesImage: null,
     bootArguments: BOOT_ARGUMENTS,
-    features,
-    madeFrom: [source.madeFrom, `lean.config${debug ? " with debugging information" : ""}`],
+    features: { ...features, tickless: givenBy(finished.patches).has("tickless") },
+    madeFrom: [
+      source.madeFrom,
+      `lean.config${debug ? " with debugging information" : ""}`,
+      ...finished.patches.map(({ name }) => name),
+    ],
     madeAt: new Date().toISOString(),
     key,
     compiler: toolchain.compiler,

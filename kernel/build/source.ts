@@ -23,7 +23,7 @@ import { runOrFail } from "../packages/child.ts";
 import { packageInfoOf, unpackPackage } from "../packages/unpack.ts";
 import type { EnsureOptions } from "../progress.ts";
 
-/** The release that serves best, measured: docs/decisions/0801-lean-kernel.md. */
+/** The release that serves best, measured: docs/decisions/0310-lean-kernel.md. */
 export const DEFAULT_SOURCE = "7.3";
 
 /** Where `linux-source-X` is looked for, after the machine's own archive. */
@@ -76,6 +76,8 @@ export interface SourceOptions extends EnsureOptions {
   readonly lockFd: number;
   /** `xz`, if the tarball wants it. */
   readonly xz: string;
+  /** Changes sources that were just unpacked; what it leaves is taken as it is from then on. */
+  readonly amend: (tree: string) => Promise<void>;
 }
 
 /** Unpacks the source below `work` if need be; what is there and whole is taken as it is. */
@@ -199,6 +201,7 @@ async function unpackTree(tarball: string, work: string, options: SourceOptions)
   if (!existsSync(join(part, "arch/um/Kconfig"))) {
     throw new LabError("BAD_VALUE", `${tarball} does not hold the sources of a Linux kernel`);
   }
+  await options.amend(part);
   renameSync(part, tree);
   return tree;
 }

@@ -13,7 +13,7 @@ import { run } from "../packages/child.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool, type ToolName } from "../tools.ts";
 
-const TOOLS: readonly ToolName[] = ["make", "bc", "flex", "bison", "m4", "xz"];
+const TOOLS: readonly ToolName[] = ["make", "bc", "flex", "bison", "m4", "xz", "patch"];
 
 /** Which the compiler's packages bring along. */
 const COMPILERS_OWN = ["gcc", "ld", "ar", "nm", "objcopy", "strip"];
@@ -25,6 +25,7 @@ export interface Toolchain {
   readonly compiler: string;
   readonly make: string;
   readonly xz: string;
+  readonly patch: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
@@ -40,6 +41,7 @@ export async function ensureToolchain(options: EnsureOptions): Promise<Toolchain
     compiler,
     make: path("make"),
     xz: path("xz"),
+    patch: path("patch"),
     env: {
       PATH: [...host, ...folders.filter((folder) => !host.includes(folder))].join(delimiter),
       HOME: process.env.HOME ?? "/",

@@ -104,6 +104,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
     consoleFd: CONSOLE_FD,
     umlFolder: sandbox.umlFolder,
     seccomp: spec.isolation === "fast" && spec.kernel.features.seccomp,
+    tickless: spec.kernel.features.tickless ?? false,
     bootArguments: spec.kernel.bootArguments,
   });
 

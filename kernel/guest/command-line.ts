@@ -17,6 +17,7 @@ export interface CommandLineInput {
   /** UML's private folder (umid): its control socket. */
   readonly umlFolder: string;
   readonly seccomp: boolean;
+  readonly tickless: boolean;
   /** What this kernel boots faster with. */
   readonly bootArguments?: readonly string[] | undefined;
 }
@@ -46,9 +47,9 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     "lsm=",
     "selinux=0",
     "random.trust_cpu=on",
-    // An interrupt that comes while UML goes idle is seen at the next tick only: let there be one
-    // (docs/decisions/0601-ticks-in-idle-guests.md).
-    "nohz=off",
+    // An interrupt that comes while UML goes idle is seen at the next tick only, unless the kernel
+    // was mended: let there be one (docs/decisions/0601-ticks-in-idle-guests.md).
+    ...(input.tickless ? [] : ["nohz=off"]),
     ...(input.bootArguments ?? []),
     "quiet",
   ];

@@ -25,6 +25,8 @@ export interface Kernel {
     /** `seccomp=on` is understood (UML since 6.16). */
     readonly seccomp: boolean;
     readonly timeTravel: boolean;
+    /** It sees every interrupt without a tick (docs/decisions/0601-ticks-in-idle-guests.md). */
+    readonly tickless?: boolean;
   };
 }
 

@@ -3,22 +3,25 @@ import { kernelCommandLine } from "../../kernel/guest/command-line.ts";
 import { parseList } from "../../kernel/guest/libraries.ts";
 import { moduleName } from "../../kernel/initramfs/modules.ts";
 
+const INPUT = {
+  memoryBytes: 48 << 20,
+  initramfs: "/initramfs",
+  image: "/image",
+  modulesImage: "/modules",
+  fileSystem: "squashfs",
+  inbox: "/inbox",
+  nicSockets: ["/eth0", "/eth1"],
+  lineFd: 3,
+  consoleFd: 4,
+  umlFolder: "/uml",
+  seccomp: true,
+  tickless: false,
+  bootArguments: ["initcall_blacklist=x"],
+} as const;
+
 describe("kernel command line", () => {
   it("is what UML wants", () => {
-    const words = kernelCommandLine({
-      memoryBytes: 48 << 20,
-      initramfs: "/initramfs",
-      image: "/image",
-      modulesImage: "/modules",
-      fileSystem: "squashfs",
-      inbox: "/inbox",
-      nicSockets: ["/eth0", "/eth1"],
-      lineFd: 3,
-      consoleFd: 4,
-      umlFolder: "/uml",
-      seccomp: true,
-      bootArguments: ["initcall_blacklist=x"],
-    });
+    const words = kernelCommandLine(INPUT);
     expect(words).to.deep.equal([
       "mem=49152K",
       "initrd=/initramfs",
@@ -45,6 +48,10 @@ describe("kernel command line", () => {
       "initcall_blacklist=x",
       "quiet",
     ]);
+  });
+
+  it("lets a kernel sleep that wakes for every interrupt", () => {
+    expect(kernelCommandLine({ ...INPUT, tickless: true })).not.to.include("nohz=off");
   });
 });
 
