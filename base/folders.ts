@@ -3,7 +3,7 @@
  * labs). Nothing else is written.
  */
 
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { LabError } from "./errors.ts";
@@ -16,16 +16,16 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * `$XDG_RUNTIME_DIR/uml-lab`, else `/tmp/uml-lab-UID`; made with mode 0700. Refuses a folder that
- * somebody else could have put there. Kept short: unix socket paths end at 108 bytes.
+ * `$XDG_RUNTIME_DIR/uml-lab`, else `/tmp/uml-lab-UID`: there only while a lab is. Refuses a folder
+ * that somebody else could have put there. Kept short: unix socket paths end at 108 bytes.
  */
 export function runFolder(env: NodeJS.ProcessEnv = process.env): string {
   const { uid } = userInfo();
   const path = env.XDG_RUNTIME_DIR
     ? join(env.XDG_RUNTIME_DIR, "uml-lab")
     : join(tmpdir(), `uml-lab-${uid}`);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(path);
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return path;
   if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o077) !== 0) {
     throw new LabError("NO_RIGHT", `the run folder ${path} is not a private folder of yours`, {
       hint: `remove it, or set XDG_RUNTIME_DIR to a folder of your own`,

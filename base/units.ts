@@ -54,6 +54,22 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
+/** Memory for people, in the powers of 1024 that it comes in: `64 MiB`, `17.7 MiB`. */
+export function formatMemory(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1023.95 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${Number(value.toFixed(1))} ${units[unit]}`;
+}
+
+/** `3 guests`, `1 guest`. */
+export const count = (n: number, one: string, many = `${one}s`): string =>
+  `${n} ${n === 1 ? one : many}`;
+
 /** A time span for people: `830 µs`, `41 ms`, `2.3 s`, `3 min 12 s`. */
 export function formatDurationNs(ns: number): string {
   if (ns < 1e3) return `${Math.round(ns)} ns`;

@@ -19,7 +19,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf } from "../base/errors.ts";
 import { cacheFolder } from "../base/folders.ts";
-import { formatBytes } from "../base/units.ts";
+import { formatBytes, formatMemory } from "../base/units.ts";
 import { dockerEngine } from "./docker/engine.ts";
 import { listImages } from "./images.ts";
 import { listKernels } from "./kernels.ts";
@@ -222,7 +222,7 @@ async function examineSharedMemory(): Promise<Finding> {
       "/dev/shm",
       "required",
       problem === undefined && roomy,
-      problem === undefined ? `executable, ${formatBytes(room)} free` : "mounted noexec",
+      problem === undefined ? `executable, ${formatMemory(room)} free` : "mounted noexec",
       problem === undefined
         ? "sudo mount -o remount,size=50% /dev/shm (Docker: --shm-size=1g)"
         : "sudo mount -o remount,exec /dev/shm (Docker: --tmpfs /dev/shm:exec,size=1g)",
@@ -241,7 +241,7 @@ function examineMemory(): Finding {
     "memory",
     "required",
     available >= MEMORY_BYTES,
-    `${formatBytes(available)} of ${formatBytes(totalmem())} available`,
+    `${formatMemory(available)} of ${formatMemory(totalmem())} available`,
     "free some: a guest takes about 40 MB",
   );
 }

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { LabError } from "../base/errors.ts";
-import { runFolder } from "../base/folders.ts";
+import { cacheFolder } from "../base/folders.ts";
 import { isAlive } from "../base/processes.ts";
 import { acquireLock } from "../kernel/cache/lock.ts";
 import type { GuestProcess } from "../kernel/guest/spec.ts";
@@ -15,7 +15,7 @@ import { labFolder, readRecord, recordedProcesses } from "./run-folder.ts";
  * away the folder of a lab that was started meanwhile. False: it is not crashed (any more).
  */
 export async function mendLab(name: string): Promise<boolean> {
-  const lock = join(runFolder(), ".lock");
+  const lock = join(cacheFolder(), "locks", "crashed-labs");
   using _ = await acquireLock(lock, { purpose: `cleaning up lab ${name}` });
   const folder = labFolder(name);
   const record = readRecord(folder);

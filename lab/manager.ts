@@ -26,6 +26,7 @@ import {
   logPath,
   prepareFolder,
   readRecord,
+  removeRunFolder,
 } from "./run-folder.ts";
 import { labExists, summaries } from "./summaries.ts";
 
@@ -109,6 +110,7 @@ export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent):
     onEvent({ type: "step", step: "clean", detail: folder });
     rmSync(folder, { recursive: true, force: true });
   }
+  removeRunFolder();
   if (!options.cache) return;
   const running = summaries();
   if (running.length > 0) {
@@ -227,6 +229,7 @@ class StartingSupervisor {
     const text = readFileSync(`/proc/self/fd/${this.#log}`, "utf8").trim().slice(-2000);
     this.release();
     rmSync(this.#prepared, { recursive: true, force: true });
+    removeRunFolder();
     if (!(error instanceof LabError && error.code === "SUPERVISOR_FAILED")) return error;
     return new LabError(
       "SUPERVISOR_FAILED",

@@ -15,11 +15,13 @@
 
 import {
   appendFileSync,
+  type Dirent,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -71,8 +73,16 @@ export function checkSocketPaths(folder: string): void {
 /** A folder to be, under a name that tells its maker. */
 export function prepareFolder({ pid, startTime }: ProcessRecord): string {
   const folder = join(runFolder(), `.new-${pid}-${startTime}-${Date.now().toString(36)}`);
-  mkdirSync(folder, { mode: 0o700 });
-  return folder;
+  for (;;) {
+    mkdirSync(runFolder(), { recursive: true, mode: 0o700 });
+    try {
+      mkdirSync(folder, { mode: 0o700 });
+      return folder;
+    } catch (error) {
+      // the last lab's end took the run folder away meanwhile
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
 }
 
 /** Gives a prepared folder its place; false when the place is taken. */
@@ -87,7 +97,10 @@ export function claimPlace(prepared: string, folder: string): boolean {
   }
 }
 
-/** Takes the folder out of its place, then removes it: nobody meets half a lab. */
+/**
+ * Takes the folder out of its place, then removes it: nobody meets half a lab. The run folder goes
+ * with the last one.
+ */
 export function removeFolder(folder: string): void {
   const gone = join(runFolder(), `.old-${process.pid}-${process.hrtime.bigint().toString(36)}`);
   try {
@@ -97,6 +110,26 @@ export function removeFolder(folder: string): void {
     throw error;
   }
   rmSync(gone, { recursive: true, force: true });
+  removeRunFolder();
+}
+
+/** Unless there is something in it. */
+export function removeRunFolder(): void {
+  try {
+    rmdirSync(runFolder());
+  } catch {
+    // other labs are in it, or it is gone
+  }
+}
+
+/** What is in the run folder; nothing where there is none. */
+function entries(): Dirent[] {
+  try {
+    return readdirSync(runFolder(), { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 export function writeRecord(folder: string, record: LabRecord): void {
@@ -141,7 +174,7 @@ export function recordedProcesses(folder: string): RecordedProcess[] {
 
 /** Names of the labs that have a place. */
 export function placedLabs(): string[] {
-  return readdirSync(runFolder(), { withFileTypes: true })
+  return entries()
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
     .map(({ name }) => name)
     .sort();
@@ -149,13 +182,12 @@ export function placedLabs(): string[] {
 
 /** Folders that were being made or removed when their maker was killed. */
 export function abandonedFolders(isAlive: (record: ProcessRecord) => boolean): string[] {
-  const folder = runFolder();
-  return readdirSync(folder)
-    .filter((name) => {
+  return entries()
+    .filter(({ name }) => {
       const made = /^\.new-(\d+)-(\d+)-/.exec(name);
       if (made) return !isAlive({ pid: Number(made[1]), startTime: made[2] as string });
       const old = /^\.old-(\d+)-/.exec(name);
       return old !== null && !existsSync(`/proc/${old[1]}`);
     })
-    .map((name) => join(folder, name));
+    .map(({ name }) => join(runFolder(), name));
 }

@@ -1,7 +1,7 @@
 /** `image list`: the root file systems at hand. */
 
 import { statSync } from "node:fs";
-import { formatBytes } from "../../base/units.ts";
+import { formatBytes, formatMemory } from "../../base/units.ts";
 import { type Context, printResult } from "../context.ts";
 import { table } from "../render/table.ts";
 
@@ -24,7 +24,7 @@ export async function run(context: Context): Promise<number> {
           image.reference,
           image.id,
           bytes === undefined ? "gone" : formatBytes(bytes),
-          formatBytes(image.defaultMemoryBytes),
+          formatMemory(image.defaultMemoryBytes),
           image.file,
         ];
       }),

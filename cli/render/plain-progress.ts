@@ -50,13 +50,14 @@ export class PlainProgress implements ProgressView {
     const complete = event.total !== undefined && event.done >= event.total;
     if (complete && seen !== "done") {
       this.#begun.set(event.what, "done");
-      const amount = event.unit === "bytes" ? formatBytes(event.done) : String(event.done);
-      return `${event.what}: ${amount}, done`;
+      return event.unit === "bytes"
+        ? `${event.what}: ${formatBytes(event.done)}, done`
+        : `${event.what}: done`;
     }
     if (seen !== undefined) return undefined;
     this.#begun.set(event.what, "begun");
-    if (event.total === undefined) return event.what;
-    const amount = event.unit === "bytes" ? formatBytes(event.total) : String(event.total);
-    return `${event.what}: ${amount}`;
+    return event.total === undefined || event.unit !== "bytes"
+      ? event.what
+      : `${event.what}: ${formatBytes(event.total)}`;
   }
 }

@@ -1,6 +1,6 @@
 /** A plan, for reading: guests with their interfaces and routes, links, what is probed. */
 
-import { formatBytes } from "../../base/units.ts";
+import { formatMemory } from "../../base/units.ts";
 import type { GuestPlan, LabPlan } from "../../lab/plan/plan.ts";
 import type { LinkEnd } from "../../net/control/messages.ts";
 import { impairmentText } from "./impairment.ts";
@@ -58,7 +58,7 @@ function guestRows(guest: GuestPlan): string[][] {
       i === 0 ? [one.name, one.mac, address] : ["", "", address],
     ),
   );
-  const memory = guest.memoryBytes === undefined ? "default" : formatBytes(guest.memoryBytes);
+  const memory = guest.memoryBytes === undefined ? "default" : formatMemory(guest.memoryBytes);
   const rows = Math.max(1, addresses.length, routes.length);
   return Array.from({ length: rows }, (_, i) => {
     const route = routes[i];

@@ -1,6 +1,6 @@
 /** A running lab's guests and links; with an earlier status at hand, rates instead of sums. */
 
-import { formatBytes, formatDurationNs } from "../../base/units.ts";
+import { formatBytes, formatDurationNs, formatMemory } from "../../base/units.ts";
 import type { GuestStatus, LabStatus } from "../../lab/api.ts";
 import type { DirectionCounters } from "../../net/control/messages.ts";
 import type { Style } from "./style.ts";
@@ -35,8 +35,8 @@ function guestTable(status: LabStatus, style: Style, earlier: Earlier | undefine
     return [
       `${stateMark(guest.state, style)} ${guest.name}`,
       guest.state,
-      guest.residentBytes === null ? style.marks.none : formatBytes(guest.residentBytes),
-      formatBytes(guest.memoryBytes),
+      guest.residentBytes === null ? style.marks.none : formatMemory(guest.residentBytes),
+      formatMemory(guest.memoryBytes),
       cpuText(guest, before, earlier, style),
       guest.bootMs === null ? style.marks.none : formatDurationNs(guest.bootMs * 1e6),
       guest.pid === null ? style.marks.none : String(guest.pid),

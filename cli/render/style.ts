@@ -156,6 +156,4 @@ export function wrap(text: string, width: number, indent = ""): string {
   return [...lines, indent + line].join("\n");
 }
 
-/** `3 guests`, `1 guest`. */
-export const count = (n: number, one: string, many = `${one}s`): string =>
-  `${n} ${n === 1 ? one : many}`;
+export { count } from "../../base/units.ts";

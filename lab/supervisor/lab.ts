@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import { Cleanups } from "../../base/cleanups.ts";
 import { LabError } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
+import { count } from "../../base/units.ts";
 import type {
   BootOptions,
   ExecRequest,
@@ -117,7 +118,7 @@ export class Lab implements AsyncDisposable {
     const sockets = await this.#wire(signal);
     await prepared;
 
-    onEvent({ type: "step", step: "boot", detail: `${this.#plan.guests.length} guests` });
+    onEvent({ type: "step", step: "boot", detail: count(this.#plan.guests.length, "guest") });
     const boots = new Limiter(bootsAtOnce(this.#cpus.length));
     const first = new AbortController();
     const over = AbortSignal.any([signal, first.signal]);
@@ -158,7 +159,7 @@ export class Lab implements AsyncDisposable {
 
   async #wire(signal: AbortSignal): Promise<Map<string, string[]>> {
     const { folder } = this.#options;
-    this.#emit({ type: "step", step: "wire", detail: `${this.#plan.links.length} links` });
+    this.#emit({ type: "step", step: "wire", detail: count(this.#plan.links.length, "link") });
     const fabric = await this.#options.fabric;
     signal.throwIfAborted();
     this.#fabric = fabric;
@@ -217,7 +218,7 @@ export class Lab implements AsyncDisposable {
   ): Promise<Report> {
     const verifyStartedAt = performance.now();
     const { pairs, checks: wanted, settleMs } = this.#plan;
-    onEvent({ type: "step", step: "verify", detail: `${pairs.length} pairs` });
+    onEvent({ type: "step", step: "verify", detail: count(pairs.length, "pair") });
     const reachability = await judgeReachability({
       pairs,
       settleMs,
@@ -417,7 +418,7 @@ export class Lab implements AsyncDisposable {
   /** The same, telling of each guest. */
   async end(onEvent: OnLabEvent): Promise<void> {
     using _ = this.#listen(onEvent);
-    onEvent({ type: "step", step: "stop", detail: `${this.#keepers.size} guests` });
+    onEvent({ type: "step", step: "stop", detail: count(this.#keepers.size, "guest") });
     await this[Symbol.asyncDispose]();
   }
 

@@ -97,7 +97,7 @@ export class House {
     for (let tries = 0; tries < 40 && this.#look().processes.length > 0; tries++) await sleep(25);
     const { files, ...rest } = this.#look();
     expect(rest).to.deep.equal({ ...rest, ...without(this.#before) });
-    expect(files.filter((path) => !/^(uml-lab|uml-lab\/\.lock)$/.test(path))).to.deep.equal([]);
+    expect(files).to.deep.equal([]);
   }
 
   #look(): Leftovers {
