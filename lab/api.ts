@@ -36,6 +36,22 @@ export interface CheckResult {
   readonly exit: number | null;
 }
 
+/** Something expected that is neither a pair nor a command. */
+export interface ExpectationResult {
+  readonly kind: "routes" | "path" | "perf" | "listen" | "sees";
+  /** What was expected, in words. */
+  readonly name: string;
+  /** The guest or link it is about. */
+  readonly on: string;
+  readonly ok: boolean;
+  readonly points: number;
+  readonly of: number;
+  /** What there was. */
+  readonly found: string;
+  /** A sentence where it is not `ok`. */
+  readonly why: string | null;
+}
+
 /** The report of `up`, `test` and `verify`: its JSON is a contract; fields may be added. */
 export interface Report {
   readonly lab: string;
@@ -54,6 +70,7 @@ export interface Report {
   }[];
   readonly reachability: readonly ReachabilityResult[];
   readonly checks: readonly CheckResult[];
+  readonly expectations: readonly ExpectationResult[];
   readonly score: { readonly points: number; readonly of: number };
   readonly timing: {
     readonly checkMs: number;

@@ -41,7 +41,9 @@ export class CaptureDesk {
     const capture = this.#captures.get(name);
     if (capture === undefined) throw new Error(`there is no capture ${name}`);
     this.#captures.delete(name);
-    for (const link of this.#links.values()) untap(capture, link);
+    for (const { directions } of this.#links.values()) {
+      for (const direction of directions) direction.untap(capture);
+    }
     capture.finish(this.#clock.nowNs);
     this.#onEnded(capture.counters());
   }
@@ -97,12 +99,5 @@ export class CaptureDesk {
       const direction = directions[index as 0 | 1];
       direction.entryTaps = [...direction.entryTaps, new Tap(capture, id, OUTBOUND, true)];
     });
-  }
-}
-
-function untap(capture: Capture, { directions }: Tapped): void {
-  for (const direction of directions) {
-    direction.entryTaps = direction.entryTaps.filter((tap) => tap.capture !== capture);
-    direction.exitTaps = direction.exitTaps.filter((tap) => tap.capture !== capture);
   }
 }

@@ -15,11 +15,13 @@ import type {
   LinkSpec,
   NicSpec,
   SwitchSpec,
+  WatchSpec,
 } from "./control/messages.ts";
 import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
 import { fabricSends, Nic, type NicHost } from "./nic.ts";
 import { Switch, type SwitchPort } from "./switch.ts";
+import { WatchDesk } from "./watch-desk.ts";
 import { Workbench } from "./workbench.ts";
 
 /** Frames a NIC may move before the next one has its turn. */
@@ -58,6 +60,7 @@ export class FabricCore implements NicHost {
   /** Directions of links with something that impairs them. */
   #impaired: LinkDirection[] = [];
   readonly #captures: CaptureDesk;
+  readonly #watches = new WatchDesk(this.clock);
   #bench: Workbench | undefined;
 
   constructor(watcher: Watcher, emit: (event: FabricEvent) => void) {
@@ -208,6 +211,7 @@ export class FabricCore implements NicHost {
     this.#links.set(spec.link, { spec, directions, ports: [portA, portB] });
     this.#impair(spec, directions, spec.impairments);
     this.#captures.addLink(spec, directions);
+    this.#watches.addLink(spec, directions);
   }
 
   removeLink(name: string): void {
@@ -219,6 +223,7 @@ export class FabricCore implements NicHost {
     for (const direction of link.directions) direction.dispose();
     this.#impaired = this.#impaired.filter((one) => !link.directions.includes(one));
     this.#captures.removeLink(name);
+    this.#watches.removeLink(name);
     this.#links.delete(name);
   }
 
@@ -246,6 +251,15 @@ export class FabricCore implements NicHost {
     this.#captures.stop(name);
   }
 
+  startWatch(spec: WatchSpec): void {
+    if (spec.of.kind === "link") this.#link(spec.of.link);
+    this.#watches.start(spec);
+  }
+
+  stopWatch(name: string): void {
+    this.#watches.stop(name);
+  }
+
   /** At the end: lets the captures' writers finish, for a while. */
   close(): void {
     this.#captures.close();
@@ -267,6 +281,7 @@ export class FabricCore implements NicHost {
         addresses: one.addresses(),
       })),
       captures: this.#captures.counters(),
+      watches: this.#watches.counters(),
     };
   }
 

@@ -162,6 +162,12 @@ function handle(request: FabricRequest): FabricCounters | undefined {
     case "capture-stop":
       core.stopCapture(request.capture);
       return undefined;
+    case "watch-start":
+      core.startWatch(request.spec);
+      return undefined;
+    case "watch-stop":
+      core.stopWatch(request.watch);
+      return undefined;
     case "counters":
       return core.counters();
     default:

@@ -14,7 +14,7 @@ import type { DropReason, Impairment } from "./control/messages.ts";
 import { Counters } from "./counters.ts";
 import type { Frame } from "./frame.ts";
 import { ImpairedDirection } from "./impaired-direction.ts";
-import { recordFrame, type Tap } from "./tap.ts";
+import { type Recorder, recordFrame, type Tap } from "./tap.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** Where a frame can be sent. */
@@ -59,6 +59,12 @@ export class LinkDirection implements Sink {
 
   leadTo(destination: Sink): void {
     this.destination = destination;
+  }
+
+  /** Takes off what leads to this recorder. */
+  untap(recorder: Recorder): void {
+    this.entryTaps = this.entryTaps.filter((tap) => tap.recorder !== recorder);
+    this.exitTaps = this.exitTaps.filter((tap) => tap.recorder !== recorder);
   }
 
   drop(reason: DropReason): true {

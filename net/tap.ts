@@ -1,6 +1,5 @@
-/** Where a capture listens: at a direction of a link, before or behind what impairs it. */
+/** Where a capture or a watch listens: at a direction of a link, before or behind what impairs it. */
 
-import type { Capture } from "./capture/capture.ts";
 import type { Frame } from "./frame.ts";
 import {
   CORRUPTED,
@@ -27,14 +26,28 @@ export function fateText(fate: number): string {
 
 const COMMENTS = Array.from({ length: 128 }, (_, fate) => Buffer.from(fateText(fate)));
 
+/** What a tap leads to. */
+export interface Recorder {
+  /** Takes a frame in one piece. @param comment its fate, UTF-8. */
+  record(
+    id: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    nowNs: number,
+    direction: number,
+    comment: Uint8Array | undefined,
+  ): void;
+}
+
 export class Tap {
-  readonly capture: Capture;
+  readonly recorder: Recorder;
   readonly #id: number;
   readonly #direction: number;
   readonly #tellsFate: boolean;
 
-  constructor(capture: Capture, id: number, direction: number, tellsFate: boolean) {
-    this.capture = capture;
+  constructor(recorder: Recorder, id: number, direction: number, tellsFate: boolean) {
+    this.recorder = recorder;
     this.#id = id;
     this.#direction = direction;
     this.#tellsFate = tellsFate;
@@ -43,7 +56,7 @@ export class Tap {
   /** Records one frame of a wire that stands in one piece. */
   record(bytes: Uint8Array, at: number, length: number, nowNs: number, fate: number): void {
     const comment = this.#tellsFate ? COMMENTS[fate] : undefined;
-    this.capture.record(this.#id, bytes, at, length, nowNs, this.#direction, comment);
+    this.recorder.record(this.#id, bytes, at, length, nowNs, this.#direction, comment);
   }
 }
 

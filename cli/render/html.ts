@@ -5,6 +5,7 @@
 
 import { formatDurationNs } from "../../base/units.ts";
 import type { CheckResult, ReachabilityResult, Report } from "../../lab/api.ts";
+import { expectationsHtml } from "./expectations.ts";
 import { type Cell, cellOf, groupPairs, pairKey, rttText } from "./matrix.ts";
 import { count } from "./style.ts";
 
@@ -25,7 +26,7 @@ export function reportHtml(report: Report, at: Date): string {
   <p>${xmlText(facts(report))}</p>
 </header>
 <main>
-${matrix(report)}${failures(report.reachability)}${checks(report.checks)}${guests(report)}
+${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${guests(report)}
 <footer>uml-lab, ${at.toISOString().slice(0, 19).replace("T", " ")} UTC. ${xmlText(timing(report))}</footer>
 </main>
 </body>
@@ -88,6 +89,10 @@ function facts(report: Report): string {
   const held = judged.filter((pair) => pair.every((result) => result.ok)).length;
   const parts = [count(report.guests.length, "guest")];
   if (judged.length > 0) parts.push(`${held} of ${count(judged.length, "pair")} as expected`);
+  if (report.expectations.length > 0) {
+    const ok = report.expectations.filter((one) => one.ok).length;
+    parts.push(`${ok} of ${count(report.expectations.length, "expectation")}`);
+  }
   if (report.checks.length > 0) {
     const ok = report.checks.filter((check) => check.ok).length;
     parts.push(`${ok} of ${count(report.checks.length, "check")}`);

@@ -1,43 +1,39 @@
 /**
- * The report as JUnit XML, in the dialect that Jenkins, GitLab and GitHub actions read: a suite for
- * reachability, a suite for checks; a pair and address that is only measured is no test case.
+ * The report as JUnit XML, in the dialect that Jenkins (junit-10.xsd), GitLab and GitHub actions read:
+ * a suite for reachability, one for other expectations, one for checks, and one for guests that are
+ * not ready, which are errors. A pair and address that is only measured is no test case.
  */
 
-import type { CheckResult, ReachabilityResult, Report } from "../../lab/api.ts";
+import type { CheckResult, ExpectationResult, ReachabilityResult, Report } from "../../lab/api.ts";
 
 interface Case {
   readonly classname: string;
   readonly name: string;
   readonly seconds: number;
   readonly failure?: { readonly message: string; readonly text: string };
+  /** What kept it from being judged. */
+  readonly error?: { readonly message: string; readonly text: string };
   readonly output?: string;
 }
 
 export function reportJunit(report: Report, at: Date): string {
-  const suites = [
-    suite(
-      report,
-      "reachability",
-      report.reachability.flatMap((one) => pairCase(report, one)),
-      at,
-    ),
-    ...(report.checks.length > 0
-      ? [
-          suite(
-            report,
-            "checks",
-            report.checks.map((one) => checkCase(report, one)),
-            at,
-          ),
-        ]
-      : []),
+  const unready = report.guests.filter(({ state }) => state !== "ready");
+  const groups: readonly (readonly [name: string, cases: readonly Case[]])[] = [
+    ["reachability", report.reachability.flatMap((one) => pairCase(report, one))],
+    ["expectations", report.expectations.map((one) => expectationCase(report, one))],
+    ["checks", report.checks.map((one) => checkCase(report, one))],
+    ["guests", unready.map((one) => guestCase(report, one))],
   ];
-  const sum = (what: "tests" | "failures") => suites.reduce((total, one) => total + one[what], 0);
+  const suites = groups
+    .filter(([name, cases]) => cases.length > 0 || name === "reachability")
+    .map(([name, cases]) => suite(report, name, cases, at));
+  const sum = (what: "tests" | "failures" | "errors") =>
+    suites.reduce((total, one) => total + one[what], 0);
   const head = attributes({
     name: report.lab,
     tests: sum("tests"),
     failures: sum("failures"),
-    errors: 0,
+    errors: sum("errors"),
     time: (report.timing.totalMs / 1000).toFixed(3),
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites${head}>\n${suites
@@ -59,6 +55,26 @@ function pairCase(report: Report, result: ReachabilityResult): Case[] {
   ];
 }
 
+function expectationCase(report: Report, one: ExpectationResult): Case {
+  return {
+    classname: `${report.lab}.expectations.${one.kind}`,
+    name: one.name,
+    seconds: 0,
+    output: one.found,
+    ...(one.ok ? {} : { failure: { message: one.why ?? "it did not hold", text: one.found } }),
+  };
+}
+
+function guestCase(report: Report, guest: Report["guests"][number]): Case {
+  const message = `${guest.name} is ${guest.state}`;
+  return {
+    classname: `${report.lab}.guests`,
+    name: guest.name,
+    seconds: 0,
+    error: { message, text: message },
+  };
+}
+
 function checkCase(report: Report, check: CheckResult): Case {
   const message =
     check.exit === null ? "it did not end in time" : `it ended with status ${check.exit}`;
@@ -73,27 +89,30 @@ function checkCase(report: Report, check: CheckResult): Case {
 
 function suite(report: Report, name: string, cases: readonly Case[], at: Date) {
   const failures = cases.filter((one) => one.failure !== undefined).length;
+  const errors = cases.filter((one) => one.error !== undefined).length;
   const head = attributes({
     name: `${report.lab}.${name}`,
     tests: cases.length,
     failures,
-    errors: 0,
+    errors,
     skipped: 0,
     time: (report.timing.verifyMs / 1000).toFixed(3),
     timestamp: at.toISOString().slice(0, 19),
   });
   const xml = `  <testsuite${head}>\n${cases.map(caseXml).join("")}  </testsuite>\n`;
-  return { xml, tests: cases.length, failures };
+  return { xml, tests: cases.length, failures, errors };
 }
 
-function caseXml({ classname, name, seconds, failure, output }: Case): string {
+function caseXml({ classname, name, seconds, failure, error, output }: Case): string {
   const head = `    <testcase${attributes({ classname, name, time: seconds.toFixed(6) })}`;
   const inner: string[] = [];
-  if (failure !== undefined) {
-    const { message, text } = failure;
-    inner.push(
-      `      <failure${attributes({ message, type: "expectation" })}>${xmlText(text)}</failure>`,
-    );
+  for (const [element, type, what] of [
+    ["error", "guest", error],
+    ["failure", "expectation", failure],
+  ] as const) {
+    if (what === undefined) continue;
+    const head = attributes({ message: what.message, type });
+    inner.push(`      <${element}${head}>${xmlText(what.text)}</${element}>`);
   }
   if (output) inner.push(`      <system-out>${xmlText(output)}</system-out>`);
   if (inner.length === 0) return `${head}/>\n`;

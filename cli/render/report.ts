@@ -6,6 +6,7 @@
 
 import { formatDurationNs } from "../../base/units.ts";
 import type { CheckResult, ReachabilityResult, Report } from "../../lab/api.ts";
+import { expectationsText } from "./expectations.ts";
 import { type Cell, drawMatrix, groupPairs } from "./matrix.ts";
 import { count, padEnd, type Style, widthOf, wrap } from "./style.ts";
 
@@ -24,6 +25,7 @@ export function reportText(report: Report, options: ReportOptions): string {
   const parts = [
     matrixPart(report, options),
     failuresPart(report.reachability, options),
+    expectationsText(report.expectations, options),
     checksPart(report.checks, options),
     guestsPart(report, style),
     verdictLine(report, style),
@@ -152,6 +154,10 @@ function summary(report: Report): string {
   if (judged.length > 0) {
     facts.push(`${held.length} of ${count(judged.length, "pair")} as expected`);
   } else if (pairs.length > 0) facts.push(`${count(pairs.length, "pair")} measured, none judged`);
+  if (report.expectations.length > 0) {
+    const ok = report.expectations.filter((one) => one.ok).length;
+    facts.push(`${ok} of ${count(report.expectations.length, "expectation")}`);
+  }
   if (report.checks.length > 0) {
     const ok = report.checks.filter((check) => check.ok).length;
     facts.push(`${ok} of ${count(report.checks.length, "check")}`);

@@ -70,3 +70,14 @@ export function parseFping(
   }
   return probes;
 }
+
+/** The round trips of one target (`-C COUNT -q`), milliseconds; null for each that came to nothing. */
+export function parseFpingSeries(address: string, output: string): (number | null)[] {
+  const line = output.split("\n").find((one) => one.trimStart().startsWith(`${address} `));
+  const values = line?.slice(line.indexOf(":", line.indexOf(address) + address.length) + 1);
+  return (values ?? "")
+    .trim()
+    .split(/\s+/)
+    .filter((word) => word !== "")
+    .map((word) => (word === "-" ? null : Number(word)));
+}

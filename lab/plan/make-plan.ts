@@ -7,9 +7,10 @@ import { formatInterfaceAddress, formatIp } from "../../base/addresses.ts";
 import { Random } from "../../base/random.ts";
 import type { LinkEnd, LinkSpec } from "../../net/control/messages.ts";
 import type { Topology, TopologyEnd, TopologyGuest } from "../topology/topology.ts";
+import { eventPlans } from "./events.ts";
+import { expectPlan } from "./expectations.ts";
 import { hostTables } from "./hosts.ts";
 import { macAddresses } from "./macs.ts";
-import { pairsOf } from "./pairs.ts";
 import type { GuestPlan, LabPlan } from "./plan.ts";
 import { staticRoutes } from "./static-routes.ts";
 
@@ -62,9 +63,8 @@ export function makePlan(topology: Topology): LabPlan {
         seed: new Random(topology.seed, `link:${name}`).uint32(),
       }),
     ),
-    pairs: pairsOf(topology),
-    checks: topology.checks,
-    settleMs: topology.settleMs,
+    ...expectPlan(topology.guests, topology, { everyPair: true }),
+    events: eventPlans(topology),
   };
 }
 

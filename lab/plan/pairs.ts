@@ -5,7 +5,7 @@ import type { Topology } from "../topology/topology.ts";
 import type { PairPlan } from "./plan.ts";
 
 /** Every ordered pair of two guests, in the order of the file; the more exact rule decides. */
-export function pairsOf({ guests, rules }: Topology): PairPlan[] {
+export function pairsOf({ guests, rules }: Pick<Topology, "guests" | "rules">): PairPlan[] {
   const index = new Map(guests.map(({ name }, i) => [name, i]));
   const count = guests.length;
   // A number a pair: 2 * exactness, + 1 for isolate, which wins among equals; -1 where none speaks.

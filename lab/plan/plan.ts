@@ -6,6 +6,8 @@
 
 import type { GuestSetup } from "../../kernel/guest/spec.ts";
 import type { LinkSpec, SwitchSpec } from "../../net/control/messages.ts";
+import type { EventPlan } from "./event-plan.ts";
+import type { ClaimPlan } from "./expect-plan.ts";
 
 export interface GuestPlan {
   readonly name: string;
@@ -52,5 +54,8 @@ export interface LabPlan {
   readonly links: readonly LinkSpec[];
   readonly pairs: readonly PairPlan[];
   readonly checks: readonly CheckPlan[];
+  readonly claims: readonly ClaimPlan[];
   readonly settleMs: number;
+  /** In the order of their times. */
+  readonly events: readonly EventPlan[];
 }

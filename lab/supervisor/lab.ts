@@ -23,16 +23,19 @@ import type {
   Kernel,
   RunningGuest,
 } from "../../kernel/guest/spec.ts";
-import type { CaptureCounters, LinkSpec } from "../../net/control/messages.ts";
+import type { CaptureCounters, LinkSpec, WatchSpec } from "../../net/control/messages.ts";
 import type { FabricOptions, RunningFabric } from "../../net/fabric.ts";
 import type { CaptureRequest, LabStatus, OnLabEvent, Report, StartedCapture } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import { judgeChecks } from "../judge/checks.ts";
+import { judgeClaims } from "../judge/claims.ts";
 import { fpingRequest, parseFping } from "../judge/fping.ts";
 import { judgeReachability } from "../judge/reachability.ts";
 import { Limiter } from "../limiter.ts";
+import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { guestFolder, nicPath } from "../run-folder.ts";
+import { claimProbes } from "./claim-probes.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
 import { runCheck } from "./run-check.ts";
 import { allowedCpus, usageOf } from "./usage.ts";
@@ -190,6 +193,9 @@ export class Lab implements AsyncDisposable {
       sockets.set(guest.name, paths);
     }
     for (const spec of this.#plan.links) requests.push(fabric.request({ op: "add-link", spec }));
+    for (const spec of watchesOf(this.#plan)) {
+      requests.push(fabric.request({ op: "watch-start", spec }));
+    }
     await Promise.all(requests);
     return sockets;
   }
@@ -217,7 +223,42 @@ export class Lab implements AsyncDisposable {
     checkMs: number,
   ): Promise<Report> {
     const verifyStartedAt = performance.now();
-    const { pairs, checks: wanted, settleMs } = this.#plan;
+    const { reachability, checks, expectations } = await this.#assess(this.#plan, signal, onEvent);
+    const judged = [...reachability, ...checks, ...expectations];
+    const scored = [...checks, ...expectations];
+    return {
+      lab: this.#plan.name,
+      verdict: judged.every(({ ok }) => ok) ? "pass" : "fail",
+      guests: [...this.#keepers.values()].map((keeper) => ({
+        name: keeper.name,
+        state: keeper.state,
+        pid: keeper.process?.pid ?? null,
+        bootMs: keeper.bootMs === null ? null : round(keeper.bootMs),
+        kernel: keeper.spec.kernel.release,
+        interfaces: interfacesOf(keeper.spec),
+      })),
+      reachability,
+      checks,
+      expectations,
+      score: {
+        points: scored.reduce((sum, { points }) => sum + points, 0),
+        of: scored.reduce((sum, { of }) => sum + of, 0),
+      },
+      timing: {
+        checkMs: round(checkMs),
+        ...this.#timing,
+        verifyMs: round(performance.now() - verifyStartedAt),
+        totalMs: round(Date.now() - startedAt),
+      },
+    };
+  }
+
+  /** What holds of a plan's expectations. Throws the signal's reason. */
+  async #assess(
+    { pairs, checks: wanted, claims, settleMs }: ExpectPlan,
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<Pick<Report, "reachability" | "checks" | "expectations">> {
     onEvent({ type: "step", step: "verify", detail: count(pairs.length, "pair") });
     const reachability = await judgeReachability({
       pairs,
@@ -239,31 +280,20 @@ export class Lab implements AsyncDisposable {
       onCheck: ({ name, ok }) =>
         onEvent({ type: "step", step: "check", detail: `${name}: ${ok ? "ok" : "failed"}` }),
     });
-    const good = reachability.every(({ ok }) => ok) && checks.every(({ ok }) => ok);
-    return {
-      lab: this.#plan.name,
-      verdict: good ? "pass" : "fail",
-      guests: [...this.#keepers.values()].map((keeper) => ({
-        name: keeper.name,
-        state: keeper.state,
-        pid: keeper.process?.pid ?? null,
-        bootMs: keeper.bootMs === null ? null : round(keeper.bootMs),
-        kernel: keeper.spec.kernel.release,
-        interfaces: interfacesOf(keeper.spec),
-      })),
-      reachability,
-      checks,
-      score: {
-        points: checks.reduce((sum, { points }) => sum + points, 0),
-        of: checks.reduce((sum, { of }) => sum + of, 0),
-      },
-      timing: {
-        checkMs: round(checkMs),
-        ...this.#timing,
-        verifyMs: round(performance.now() - verifyStartedAt),
-        totalMs: round(Date.now() - startedAt),
-      },
-    };
+    const expectations = await judgeClaims({
+      claims,
+      settleMs,
+      probes: claimProbes({
+        guest: (name) => this.#keeper(name).guest,
+        fabric: this.#runningFabric(),
+        signal,
+      }),
+      clock: CLOCK,
+      signal,
+      onClaim: ({ name, ok }) =>
+        onEvent({ type: "step", step: "check", detail: `${name}: ${ok ? "ok" : "failed"}` }),
+    });
+    return { reachability, checks, expectations };
   }
 
   async #probe(
@@ -443,6 +473,16 @@ export class Lab implements AsyncDisposable {
   #emit(event: Parameters<OnLabEvent>[0]): void {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** One for every link and filter that is expected to see frames, from the first frame on. */
+function watchesOf({ claims }: ExpectPlan): WatchSpec[] {
+  const specs = claims.flatMap((claim): (readonly [string, WatchSpec])[] => {
+    if (claim.kind !== "sees") return [];
+    const { watch, link, filter } = claim;
+    return [[watch, { watch, of: { kind: "link", link }, filter }]];
+  });
+  return [...new Map(specs).values()];
 }
 
 /** A guest that can't end its prober in time hangs. */

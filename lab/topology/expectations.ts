@@ -1,32 +1,23 @@
-/** `expect` and `events`: names looked up, contradictions found. */
+/** `expect`: names looked up, contradictions found. */
 
-import { closest } from "../../base/similar.ts";
 import { parseDurationNs } from "../../base/units.ts";
+import { readClaims } from "./claims.ts";
 import { regexpOf, splitPair } from "./kinds.ts";
 import { type Names, nameSpan } from "./names.ts";
 import { parseRange } from "./ranges.ts";
-import { asList, asMap, asScalar, type Reading } from "./reading.ts";
+import { asMap, asScalar, type Reading } from "./reading.ts";
 import type { Span } from "./source.ts";
-import type { PairRule, TopologyCheck } from "./topology.ts";
+import type { PairRule, TopologyCheck, TopologyExpectations } from "./topology.ts";
 import type { MapNode, Node } from "./tree.ts";
 
-export interface Expectations {
-  readonly rules: readonly PairRule[];
-  readonly checks: readonly TopologyCheck[];
-  readonly settleMs: number;
-}
-
 const DEFAULT_SETTLE_MS = 10_000;
-
-/** Keys of `expect` that `notYet` decides about. */
-const FEATURES = ["routes", "path", "perf", "listen", "sees"] as const;
 
 export function readExpectations(
   reading: Reading,
   expect: MapNode | undefined,
   names: Names,
   links: readonly { readonly name: string }[],
-): Expectations {
+): TopologyExpectations {
   const settleNs = parseDurationNs(reading.text(expect, "settle") ?? "");
   const settleMs = settleNs === undefined ? DEFAULT_SETTLE_MS : settleNs / 1e6;
   const seen: ExactPairs = new Map();
@@ -44,12 +35,7 @@ export function readExpectations(
     const map = asMap(node);
     return map === undefined ? [] : readCheck(reading, map, names, settleMs);
   });
-  for (const feature of FEATURES) {
-    const entry = expect?.entries.get(feature);
-    if (entry !== undefined) reading.use(`expect.${feature}`, entry.key);
-  }
-  checkOtherNames(reading, expect, names, links);
-  return { rules, checks, settleMs };
+  return { rules, checks, claims: readClaims(reading, expect, names, links), settleMs };
 }
 
 function readRules(
@@ -136,139 +122,4 @@ function readCheck(
     withinMs: within === undefined ? settleMs : within / 1e6,
     points: reading.number(map, "points") ?? 1,
   }));
-}
-
-/** Names in the parts of `expect` that are only looked at here. */
-function checkOtherNames(
-  reading: Reading,
-  expect: MapNode | undefined,
-  names: Names,
-  links: readonly { readonly name: string }[],
-): void {
-  const guest = (node: Node | undefined) => {
-    const scalar = asScalar(node);
-    if (scalar !== undefined) names.guestsOf(scalar.text, scalar);
-  };
-  for (const key of ["routes", "listen"]) {
-    for (const entry of reading.entries(reading.get(expect, key)))
-      names.guestsOf(entry.key.text, entry.key);
-  }
-  for (const key of ["path", "perf"]) {
-    for (const item of reading.items(reading.get(expect, key))) {
-      const map = asMap(item);
-      guest(reading.get(map, "from"));
-      guest(reading.get(map, "to"));
-      for (const via of reading.items(reading.get(map, "via"))) guest(via);
-    }
-  }
-  for (const item of reading.items(reading.get(expect, "sees"))) {
-    checkLink(reading, reading.get(asMap(item), "link"), links);
-  }
-}
-
-function checkLink(
-  reading: Reading,
-  node: Node | undefined,
-  links: readonly { readonly name: string }[],
-): void {
-  const scalar = asScalar(node);
-  if (scalar === undefined || links.some(({ name }) => name === scalar.text)) return;
-  // A link that was not understood may be the one.
-  if (reading.incomplete.size > 0 || [...reading.bad].some((path) => path.startsWith("/links")))
-    return;
-  const known = links.map(({ name }) => name);
-  const near = closestLink(scalar.text, known);
-  reading.problems.add(
-    "UNKNOWN_NAME",
-    scalar,
-    `unknown link \`${scalar.text}\`${near === undefined ? "" : `; did you mean \`${near}\`?`}`,
-    known.length === 0
-      ? "no link is declared"
-      : `name links with \`name:\`; these are ${known
-          .slice(0, 6)
-          .map((name) => `\`${name}\``)
-          .join(", ")}${known.length > 6 ? ", …" : ""}`,
-  );
-}
-
-function closestLink(text: string, known: readonly string[]): string | undefined {
-  const [a, b] = text.split("--");
-  const reversed = b === undefined ? undefined : known.find((name) => name === `${b}--${a}`);
-  return reversed ?? closest(text, known);
-}
-
-/** What an event does: exactly one of these. */
-const ACTIONS = [
-  "link",
-  "run",
-  "stop",
-  "start",
-  "pause",
-  "resume",
-  "ping",
-  "iperf3",
-  "expect",
-] as const;
-
-export function readEvents(
-  reading: Reading,
-  top: MapNode,
-  names: Names,
-  links: readonly { readonly name: string }[],
-): void {
-  const list = asList(top.entries.get("events")?.value);
-  const key = top.entries.get("events")?.key;
-  if (list !== undefined && list.items.length > 0 && key !== undefined) reading.use("events", key);
-  for (const item of list?.items ?? []) {
-    const map = asMap(item);
-    if (map === undefined || reading.isBad(item)) continue;
-    checkLink(reading, reading.get(map, "link"), links);
-    for (const key of ["on", "stop", "start", "pause", "resume"]) {
-      const node = reading.scalar(map, key);
-      if (node !== undefined) names.guestsOf(node.text, node);
-    }
-    for (const key of ["ping", "iperf3"]) {
-      for (const end of ["from", "to"]) {
-        const node = reading.scalar(reading.map(map, key), end);
-        if (node !== undefined) names.guestsOf(node.text, node);
-      }
-    }
-    const expect = reading.map(map, "expect");
-    if (expect !== undefined) readExpectations(reading, expect, names, links);
-    checkAction(reading, map);
-  }
-}
-
-function checkAction(reading: Reading, map: MapNode): void {
-  const has = (key: string) => map.entries.has(key);
-  const wrongKey = [...map.entries.values()].some(({ value }) => reading.isBad(value));
-  if (wrongKey) return;
-  const actions = ACTIONS.filter(has);
-  const [action] = actions;
-  if (actions.length !== 1 || action === undefined) {
-    reading.problems.add(
-      "SCHEMA",
-      map,
-      actions.length === 0
-        ? "this event does nothing"
-        : `this event does ${actions.length} things: ${actions.map((name) => `\`${name}\``).join(", ")}`,
-      "an event is one of `link` with `set` or `up`, `on` with `run`, `stop`, `start`, `pause`, `resume`, `ping`, `iperf3`, `expect`",
-    );
-    return;
-  }
-  const partners: Partial<Record<(typeof ACTIONS)[number], readonly string[]>> = {
-    link: ["set", "up"],
-    run: ["on"],
-  };
-  const partner = partners[action];
-  if (partner !== undefined && !partner.some(has)) {
-    reading.problems.add(
-      "SCHEMA",
-      map,
-      `this event has \`${action}\` without ${partner.map((name) => `\`${name}\``).join(" or ")}`,
-      action === "link"
-        ? "say what happens to the link: `up: false` or `set: { loss: 20% }`"
-        : "say where it runs: `on: alice`",
-    );
-  }
 }

@@ -8,7 +8,6 @@ import type { Topology } from "./topology.ts";
 
 const NOT_YET: Readonly<Record<string, string>> = {
   "clock: virtual": "a virtual clock",
-  events: "events",
   image: "images other than `base`",
   frr: "FRR",
   bird: "BIRD",
@@ -16,11 +15,8 @@ const NOT_YET: Readonly<Record<string, string>> = {
   ports: "forwarded ports",
   disk: "private disks",
   vlans: "VLANs",
-  "expect.routes": "expected routes",
-  "expect.path": "expected paths",
-  "expect.perf": "performance bounds",
-  "expect.listen": "expected listening ports",
-  "expect.sees": "frames expected on a link",
+  events: "events",
+  "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 
 /** One error for each place that uses what is not there yet; none when the lab can run. */

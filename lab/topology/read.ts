@@ -12,7 +12,8 @@ import { LabError, messageOf } from "../../base/errors.ts";
 import { seedOfName } from "../../base/random.ts";
 import { parseDurationNs } from "../../base/units.ts";
 import { checkClashes, giveAddresses, readRoutes } from "./addresses.ts";
-import { readEvents, readExpectations } from "./expectations.ts";
+import { readEvents } from "./events.ts";
+import { readExpectations } from "./expectations.ts";
 import { type GuestDraft, interfaceOf, readGuests, readKernel } from "./guests.ts";
 import { MOST_GUESTS, MOST_INTERFACES } from "./kinds.ts";
 import { checkFrom, readLinks, useOfLinks } from "./links.ts";
@@ -139,7 +140,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   checkClashes(reading, guests, links, hubs);
   const routes = readRoutes(reading, names, guests, links);
   const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);
-  readEvents(reading, top, names, links);
+  const events = readEvents(reading, top, names, links);
   if (reading.text(top, "clock") === "virtual") {
     reading.use("clock: virtual", top.entries.get("clock")?.key ?? top);
   }
@@ -154,6 +155,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
     switches,
     links: links.map(({ name, ends, up, impairments }) => ({ name, ends, up, impairments })),
     ...expectations,
+    events,
     used: reading.used,
   };
 }

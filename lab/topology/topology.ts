@@ -7,6 +7,7 @@ import type { InterfaceAddress, IpAddress } from "../../base/addresses.ts";
 import type { SourcePosition } from "../../base/errors.ts";
 import type { GuestFile } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
+import type { Bound, ClaimPlan } from "../plan/expect-plan.ts";
 
 export interface TopologyInterface {
   readonly name: string;
@@ -82,6 +83,58 @@ export interface TopologyCheck {
   readonly points: number;
 }
 
+/** A claim before addresses are looked up. */
+export type TopologyClaim = ClaimPlan extends infer Each
+  ? Each extends ClaimPlan
+    ? Omit<Each, "address">
+    : never
+  : never;
+
+export interface TopologyExpectations {
+  readonly rules: readonly PairRule[];
+  readonly checks: readonly TopologyCheck[];
+  readonly claims: readonly TopologyClaim[];
+  readonly settleMs: number;
+}
+
+/** A stream of packets between two guests. */
+export interface TopologyFlow {
+  readonly protocol: "ping" | "tcp" | "udp";
+  readonly from: string;
+  readonly to: string;
+  readonly forMs: number;
+  /** Between two echo requests. */
+  readonly intervalMs: number;
+  /** 0: as fast as it goes. */
+  readonly rateBitsPerSec: number;
+  readonly bounds: { readonly loss?: Bound; readonly dark?: Bound; readonly throughput?: Bound };
+}
+
+export type TopologyAction =
+  | {
+      readonly kind: "link";
+      readonly link: string;
+      readonly change: { readonly up?: boolean; readonly set?: Impairment };
+      /** `set` as the file has it: `loss 20%`. */
+      readonly text: string;
+    }
+  | { readonly kind: "run"; readonly on: string; readonly command: string }
+  | {
+      readonly kind: "guests";
+      readonly operation: "stop" | "start" | "restart" | "pause" | "resume";
+      readonly guests: readonly string[];
+    }
+  | { readonly kind: "flow"; readonly flow: TopologyFlow }
+  | { readonly kind: "expect"; readonly expectations: TopologyExpectations };
+
+export type TopologyEvent = TopologyAction & {
+  readonly atMs: number;
+  /** Of `expect`: how long it may take; of a change: when every flow must be flowing again. */
+  readonly withinMs: number | undefined;
+  /** Undefined: 1 where something is judged. */
+  readonly points: number | undefined;
+};
+
 /** A key that this version reads, but that a running lab cannot do yet (see `not-yet.ts`). */
 export interface UsedFeature {
   readonly feature: string;
@@ -102,6 +155,8 @@ export interface Topology {
   readonly links: readonly TopologyLink[];
   readonly rules: readonly PairRule[];
   readonly checks: readonly TopologyCheck[];
+  readonly claims: readonly TopologyClaim[];
   readonly settleMs: number;
+  readonly events: readonly TopologyEvent[];
   readonly used: readonly UsedFeature[];
 }

@@ -85,6 +85,44 @@ export interface CaptureCounters {
   readonly missed: number;
 }
 
+/** Counts the frames that pass somewhere, and keeps none of them. */
+export interface WatchSpec {
+  /** Its name, to read and to stop it by. */
+  readonly watch: string;
+  /** A link: the frames that enter it, at either end. NICs: what guests send and are given. */
+  readonly of: { readonly kind: "nics" } | { readonly kind: "link"; readonly link: string };
+  /** As a capture's; empty counts all. */
+  readonly filter: string;
+  /** Silences longer than this are told. */
+  readonly gapMs?: number;
+  /** Frames are counted in slices so long. */
+  readonly sliceMs?: number;
+}
+
+/** What a watch saw at one end of a link; times are milliseconds since 1970. */
+export interface WatchedPlace {
+  /** `alice:eth0`, or a switch's name. */
+  readonly end: string;
+  readonly link: string;
+  /** out: frames that came from this end; in: frames that were given to it. */
+  readonly way: "out" | "in";
+  readonly frames: number;
+  readonly bytes: number;
+  /** Rank among the watch's places by their first frame, from 1; 0 where none came. */
+  readonly order: number;
+  readonly firstMs: number | null;
+  readonly lastMs: number | null;
+  readonly gaps: readonly { readonly fromMs: number; readonly toMs: number }[];
+  readonly slices: readonly number[];
+}
+
+export interface WatchCounters {
+  readonly watch: string;
+  readonly startedMs: number;
+  readonly nowMs: number;
+  readonly places: readonly WatchedPlace[];
+}
+
 export type FabricRequest =
   | { readonly op: "add-nic"; readonly spec: NicSpec }
   | { readonly op: "add-switch"; readonly spec: SwitchSpec }
@@ -100,6 +138,8 @@ export type FabricRequest =
   | { readonly op: "link-state"; readonly link: string; readonly up: boolean }
   | { readonly op: "capture-start"; readonly spec: CaptureSpec }
   | { readonly op: "capture-stop"; readonly capture: string }
+  | { readonly op: "watch-start"; readonly spec: WatchSpec }
+  | { readonly op: "watch-stop"; readonly watch: string }
   | { readonly op: "counters" };
 
 /** Why the fabric did not pass a frame on; counted where it happened. */
@@ -159,6 +199,7 @@ export interface FabricCounters {
   readonly links: readonly LinkCounters[];
   readonly switches: readonly SwitchCounters[];
   readonly captures?: readonly CaptureCounters[];
+  readonly watches?: readonly WatchCounters[];
 }
 
 export type FabricReply =
