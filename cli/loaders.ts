@@ -34,6 +34,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   start: lifecycle("start"),
   pause: lifecycle("pause"),
   resume: lifecycle("resume"),
+  inspect: () => import("./commands/inspect.ts"),
   capture: () => import("./commands/capture.ts"),
   "link show": () => import("./commands/link-show.ts"),
   "link set": () => import("./commands/link-set.ts"),

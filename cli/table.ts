@@ -209,6 +209,18 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
   },
   {
+    name: "inspect",
+    summary: "what a guest is made of: host processes beside its own, memory, devices",
+    arguments: [GUEST],
+    options: [ON_LAB],
+    notes: [
+      GUEST_NOTE,
+      "A guest process and the host process that runs it are matched by their memory: the pages of " +
+        "its stack are the same pages of the guest's RAM. Nothing is stopped or traced for it.",
+    ],
+    examples: [["uml-lab inspect r1", "what runs where"]],
+  },
+  {
     name: "cp",
     summary: "copy files into a guest or out of it",
     arguments: [

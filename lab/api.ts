@@ -4,6 +4,7 @@
  * over its control socket). The engine never prints; it emits `LabEvent`s.
  */
 
+import type { GuestInspection } from "../kernel/guest/inspect/inspect.ts";
 import type { ExecRequest, GuestPhase, GuestProcess } from "../kernel/guest/spec.ts";
 import type {
   CaptureCounters,
@@ -145,6 +146,17 @@ export interface LabStatus {
   readonly counters: FabricCounters;
 }
 
+/** A guest from inside and outside, with the cables its NICs are plugged into. */
+export interface Inspection extends Omit<GuestInspection, "nics"> {
+  readonly state: GuestState;
+  readonly nics: readonly (GuestInspection["nics"][number] & {
+    /** The guest's kernel has handed its queues over. */
+    readonly connected: boolean;
+    /** Null where no cable is plugged in. */
+    readonly link: { readonly name: string; readonly up: boolean; readonly to: string } | null;
+  })[];
+}
+
 export interface UpOptions {
   readonly file: string;
   readonly signal: AbortSignal;
@@ -175,6 +187,8 @@ export interface RunningLab extends AsyncDisposable {
   status(): Promise<LabStatus>;
   verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report>;
   exec(guest: string, request: ExecRequest): GuestProcess;
+  /** Throws NO_SUCH_GUEST, and GUEST_FAILED where its kernel does not run. */
+  inspect(guest: string): Promise<Inspection>;
   /** The console's output from the start of the boot, going on while it is read if `follow`. */
   console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess;
   restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;

@@ -11,6 +11,7 @@ import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 import type { CaptureCounters } from "../net/control/messages.ts";
 import type {
   CaptureRequest,
+  Inspection,
   LabStatus,
   OnLabEvent,
   Report,
@@ -112,6 +113,10 @@ export class LabClient implements RunningLab {
 
   console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess {
     return this.#open((channel) => ({ channel, console: options, guest }));
+  }
+
+  async inspect(guest: string): Promise<Inspection> {
+    return (await this.request({ op: "inspect", guest })) as Inspection;
   }
 
   restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void> {

@@ -49,6 +49,7 @@ export class CrashedLab implements RunningLab {
   setLink = () => this.#refuse();
   startCapture = () => this.#refuse();
   stopCapture = () => this.#refuse();
+  inspect = () => this.#refuse();
 
   exec(): GuestProcess {
     throw this.#error();

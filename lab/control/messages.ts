@@ -85,6 +85,7 @@ export type Request =
   | { readonly op: "set-link"; readonly link: string; readonly change: LinkChange }
   | { readonly op: "capture-start"; readonly capture: CaptureRequest }
   | { readonly op: "capture-stop"; readonly capture: string }
+  | { readonly op: "inspect"; readonly guest: string }
   | { readonly op: "down" };
 
 export type ClientMessage =

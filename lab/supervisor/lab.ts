@@ -14,6 +14,7 @@ import { Cleanups } from "../../base/cleanups.ts";
 import { LabError } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
 import { count } from "../../base/units.ts";
+import type { NicDevice } from "../../kernel/guest/inspect/devices.ts";
 import type {
   BootOptions,
   ExecRequest,
@@ -23,9 +24,22 @@ import type {
   Kernel,
   RunningGuest,
 } from "../../kernel/guest/spec.ts";
-import type { CaptureCounters, LinkSpec, WatchSpec } from "../../net/control/messages.ts";
+import type {
+  CaptureCounters,
+  FabricCounters,
+  LinkEnd,
+  LinkSpec,
+  WatchSpec,
+} from "../../net/control/messages.ts";
 import type { FabricOptions, RunningFabric } from "../../net/fabric.ts";
-import type { CaptureRequest, LabStatus, OnLabEvent, Report, StartedCapture } from "../api.ts";
+import type {
+  CaptureRequest,
+  Inspection,
+  LabStatus,
+  OnLabEvent,
+  Report,
+  StartedCapture,
+} from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import { judgeChecks } from "../judge/checks.ts";
 import { judgeClaims } from "../judge/claims.ts";
@@ -430,6 +444,26 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  async inspect(name: string): Promise<Inspection> {
+    const keeper = this.#keeper(name);
+    const { process, spec } = keeper;
+    if (process === null) throw new LabError("GUEST_FAILED", keeper.obstacle ?? `${name} is gone`);
+    const [{ inspectGuest }, counters] = await Promise.all([
+      import("../../kernel/guest/inspect/inspect.ts"),
+      this.#runningFabric().request({ op: "counters" }),
+    ]);
+    const { nics, ...guest } = await inspectGuest({
+      spec,
+      process,
+      run: async (request) => within(keeper.guest.run(request), INSPECT_MS, NEVER),
+    });
+    return {
+      ...guest,
+      state: keeper.state,
+      nics: nics.map((nic) => pluggedIn(nic, `${name}:${nic.name}`, counters)),
+    };
+  }
+
   exec(guest: string, request: ExecRequest): GuestProcess {
     return this.#keeper(guest).guest.exec(request);
   }
@@ -485,6 +519,10 @@ function watchesOf({ claims }: ExpectPlan): WatchSpec[] {
   return [...new Map(specs).values()];
 }
 
+/** A guest that can't list its processes in this time hangs, and is shown from outside only. */
+const INSPECT_MS = 5_000;
+const NEVER = new AbortController().signal;
+
 /** A guest that can't end its prober in time hangs. */
 const PROBER_SPARE_MS = 15_000;
 
@@ -497,4 +535,27 @@ const probesAtOnce = (cpus: number): number => 4 * cpus;
 
 function interfacesOf({ setup }: GuestSpec): Report["guests"][number]["interfaces"] {
   return setup.interfaces.map(({ name, mac, addresses }) => ({ name, mac, addresses }));
+}
+
+/** With what the fabric knows of a NIC. */
+function pluggedIn(
+  nic: NicDevice,
+  name: string,
+  counters: FabricCounters | undefined,
+): Inspection["nics"][number] {
+  const isIt = (end: LinkEnd) => end.kind === "nic" && end.nic === name;
+  const link = counters?.links.find(({ ends }) => ends?.some(isIt));
+  const other = link?.ends?.find((end) => !isIt(end));
+  return {
+    ...nic,
+    connected: counters?.nics.find((one) => one.nic === name)?.connected ?? false,
+    link:
+      link === undefined || other === undefined
+        ? null
+        : {
+            name: link.link,
+            up: link.up,
+            to: other.kind === "nic" ? other.nic : `switch ${other.switch}`,
+          },
+  };
 }

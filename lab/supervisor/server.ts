@@ -105,6 +105,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
       case "capture-stop":
         captures.delete(request.capture);
         return stopCapture(request.capture);
+      case "inspect":
+        return supervision.lab().inspect(request.guest);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
       case "restart":

@@ -11,6 +11,7 @@ import { makeOutput } from "../../cli/output.ts";
 import { runWords } from "../../cli/run.ts";
 import type { ExecRequest, GuestProcess } from "../../kernel/guest/spec.ts";
 import type {
+  Inspection,
   LabStatus,
   LabSummary,
   ReachabilityResult,
@@ -169,6 +170,7 @@ export function fakeLab(
     report?: Report;
     status?: LabStatus;
     impairments?: readonly [Impairment, Impairment];
+    inspection?: Inspection;
   } = {},
 ): FakeLab {
   const calls: unknown[][] = [];
@@ -192,6 +194,10 @@ export function fakeLab(
       const console = guestProcess(() => ({ out: "Linux version 7.2.7\n" }));
       console.stdin.end();
       return console;
+    },
+    inspect: async () => {
+      if (options.inspection === undefined) throw new Error("this fake shows no guest");
+      return options.inspection;
     },
     restart: called("restart"),
     stop: called("stop"),
