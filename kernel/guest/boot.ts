@@ -284,11 +284,12 @@ class Guest implements RunningGuest {
   }
 
   #bootError(what: string, tail: string): LabError {
-    return new LabError(
-      "GUEST_BOOT",
-      `guest ${this.name} did not boot: ${what}${tail && `\nthe end of its console:\n${tail}`}`,
-      { hint: `the whole console is in ${this.#console.path}` },
-    );
+    const message = `guest ${this.name} did not boot: ${what}`;
+    return tail === ""
+      ? new LabError("GUEST_BOOT", `${message}, and nothing on its console`, {
+          hint: `see that ${this.#spec.kernel.executable} is a User Mode Linux kernel`,
+        })
+      : new LabError("GUEST_BOOT", `${message}\nthe end of its console:\n${tail}`);
   }
 
   exec(request: ExecRequest): GuestProcess {
