@@ -72,6 +72,7 @@ export function toKernel({ folder, manifest }: Published<KernelManifest>): Kerne
     modules: manifest.modules === null ? undefined : join(folder, manifest.modules),
     modulesImage: manifest.modulesImage ? join(folder, manifest.modulesImage) : undefined,
     bootArguments: manifest.bootArguments ?? [],
+    madeFrom: manifest.madeFrom,
     features: manifest.features,
   };
 }

@@ -6,6 +6,8 @@ export interface Progress {
   readonly done: number;
   readonly total?: number;
   readonly unit: "bytes" | "items";
+  /** How long it will still take, as far as can be told. */
+  readonly leftMs?: number;
 }
 
 export type OnProgress = (progress: Progress) => void;

@@ -92,6 +92,8 @@ export type LabEvent =
       readonly done: number;
       readonly total?: number;
       readonly unit: "bytes" | "items";
+      /** How long it will still take, as far as can be told. */
+      readonly leftMs?: number;
     }
   | {
       readonly type: "guest";

@@ -71,7 +71,14 @@ function workLine(work: ProgressEvent, spinner: string, style: Style): string {
         ? amount(work.done)
         : ""
       : `${bar(work.done, work.total, style)}  ${amount(work.done)} of ${amount(work.total)}`;
-  return `  ${style.cyan(spinner)} ${work.what}  ${done}`;
+  const left = work.leftMs === undefined ? "" : `, ${timeLeft(work.leftMs)}`;
+  return `  ${style.cyan(spinner)} ${work.what}  ${done}${left}`;
+}
+
+/** `about 4 min left`: an estimate is not told to the second. */
+export function timeLeft(ms: number): string {
+  const minutes = Math.round(ms / 60_000);
+  return minutes >= 1 ? `about ${minutes} min left` : "less than a minute left";
 }
 
 function bar(done: number, total: number, style: Style): string {

@@ -4,12 +4,14 @@ import { formatBytes, formatDurationNs } from "../../base/units.ts";
 import type { LabEvent } from "../../lab/api.ts";
 import type { ProgressView } from "../context.ts";
 import type { Output } from "../output.ts";
+import { timeLeft } from "./frame.ts";
 
 export class PlainProgress implements ProgressView {
   readonly #output: Output;
   readonly #verbose: boolean;
   /** What was announced; its end is told once as well. */
   readonly #begun = new Map<string, "begun" | "done">();
+  readonly #tenths = new Map<string, number>();
 
   constructor(output: Output, verbose: boolean) {
     this.#output = output;
@@ -54,10 +56,19 @@ export class PlainProgress implements ProgressView {
         ? `${event.what}: ${formatBytes(event.done)}, done`
         : `${event.what}: done`;
     }
-    if (seen !== undefined) return undefined;
+    if (seen !== undefined) return this.#passingLine(event);
     this.#begun.set(event.what, "begun");
     return event.total === undefined || event.unit !== "bytes"
       ? event.what
       : `${event.what}: ${formatBytes(event.total)}`;
+  }
+
+  /** Work of minutes, which estimates its end, is told of at every tenth. */
+  #passingLine(event: LabEvent & { type: "progress" }): string | undefined {
+    if (event.leftMs === undefined || event.total === undefined) return undefined;
+    const tenth = Math.floor((10 * event.done) / event.total);
+    if (tenth === (this.#tenths.get(event.what) ?? 0)) return undefined;
+    this.#tenths.set(event.what, tenth);
+    return `${event.what}: ${event.done} of ${event.total}, ${timeLeft(event.leftMs)}`;
   }
 }

@@ -28,13 +28,13 @@ import {
 import type { Kernel } from "../guest/spec.ts";
 import { type KernelManifest, probeKernel } from "../kernel-manifest.ts";
 import { toKernel } from "../kernels.ts";
-import { run, runOrFail } from "../packages/child.ts";
+import { runOrFail } from "../packages/child.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { fragmentFor, notTaken } from "./configuration.ts";
 import { countObjects } from "./objects.ts";
 import { applyPatches, changesOf, givenBy, ourPatches, type Patch, patchesIn } from "./patches.ts";
 import { DEFAULT_SOURCE, identityOf, makeSource, parseSource, type Source } from "./source.ts";
-import { ensureToolchain, type Toolchain } from "./toolchain.ts";
+import { openToolchain, type Toolchain } from "./toolchain.ts";
 
 /** A change of how the kernel is made gets a new folder. */
 const LAYOUT = 1;
@@ -103,11 +103,16 @@ export async function buildKernel(options: BuildKernelOptions = {}): Promise<Ker
   if (meanwhile !== undefined) return toKernel(meanwhile);
 
   const startedAt = performance.now();
-  const toolchain = await ensureToolchain(options);
-  const patching = { patch: toolchain.patch, signal: options.signal };
+  await using toolchain = await openToolchain(
+    choice.kind === "package" ? [] : [choice.path],
+    options,
+  );
+  const { patch, place } = toolchain;
+  const patching = { patch, place, scratch: work, signal: options.signal };
   const source = await makeSource(choice, work, {
     ...options,
     lockFd: lock.fd,
+    place,
     xz: toolchain.xz,
     amend: async (tree) => void (await applyPatches(tree, patches, patching)),
   });
@@ -182,13 +187,22 @@ class Make {
   async build(): Promise<void> {
     const { onProgress, jobs = availableParallelism() } = this.#options;
     const what = "compiling the kernel";
-    let done = countObjects(this.#out);
-    onProgress?.({ what, done, total: Math.max(OBJECTS, done + 1), unit: "items" });
+    const there = countObjects(this.#out);
+    const startedAt = performance.now();
+    let done = there;
+    const tell = () => {
+      const total = Math.max(OBJECTS, done + 1);
+      const each = (performance.now() - startedAt) / (done - there);
+      // the first few tell little
+      const known = done - there >= 20 ? { leftMs: each * (total - done) } : {};
+      onProgress?.({ what, done, total, unit: "items", ...known });
+    };
+    tell();
     await this.#make([`-j${jobs}`, "linux"], {}, (line) => {
       // `  CC      net/ipv4/route.o`
       if (!/^ {2}(?:HOST)?(?:CC|AS) /.test(line)) return;
       done++;
-      onProgress?.({ what, done, total: Math.max(OBJECTS, done + 1), unit: "items" });
+      tell();
     });
   }
 
@@ -202,8 +216,9 @@ class Make {
     env: NodeJS.ProcessEnv = {},
     onLine?: (line: string) => void,
   ) {
-    const { make, env: base } = this.#toolchain;
-    const result = await run([make, "-C", this.#tree, "ARCH=um", `O=${this.#out}`, ...words], {
+    const { make, env: base, place } = this.#toolchain;
+    const command = [make, "-C", this.#tree, "ARCH=um", `O=${this.#out}`, ...words];
+    const result = await place.run(command, {
       env: { ...base, ...env },
       signal: this.#options.signal,
       lockFd: this.#lockFd,
@@ -243,7 +258,11 @@ async function keep(finished: Finished): Promise<LeanManifest> {
   const executable = join(folder, "linux");
   copyFileSync(join(out, "linux"), executable);
   const tool = (command: string[]) =>
-    runOrFail(command, "stripping the kernel", { env: toolchain.env, signal });
+    runOrFail(command, "stripping the kernel", {
+      place: toolchain.place,
+      env: toolchain.env,
+      signal,
+    });
   if (debug) {
     const symbols = `${executable}.debug`;
     await tool(["objcopy", "--only-keep-debug", executable, symbols]);

@@ -4,13 +4,11 @@
  * kernel's manifest tells which are in.
  */
 
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LabError } from "../../base/errors.ts";
 import { packageRoot } from "../../base/package-root.ts";
-import { removeTree } from "../cache/cache.ts";
-import { run } from "../packages/child.ts";
+import { type Place, thisMachine } from "../packages/place.ts";
 
 export interface Patch {
   /** `0001-um-see-noted-signals-before-sleeping`. */
@@ -42,8 +40,11 @@ export function changesOf({ text }: Patch): string {
 }
 
 interface PatchOptions {
-  /** The program. */
+  /** The program, and where it runs. */
   readonly patch: string;
+  readonly place?: Place;
+  /** An existing folder for a file of ours, which the place sees. */
+  readonly scratch: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -87,15 +88,14 @@ async function patchTree(
   tree: string,
   { text }: Patch,
   how: readonly string[],
-  options: PatchOptions,
+  { patch, place = thisMachine, scratch, signal }: PatchOptions,
 ) {
-  const work = mkdtempSync(join(tmpdir(), "uml-lab-patch-"));
+  const file = join(scratch, "ours.patch");
+  writeFileSync(file, text);
   try {
-    const file = join(work, "patch");
-    writeFileSync(file, text);
-    const command = [options.patch, "-p1", "--force", "--no-backup-if-mismatch", ...how];
-    return await run([...command, "-d", tree, "-i", file], { signal: options.signal });
+    const command = [patch, "-p1", "--force", "--no-backup-if-mismatch", ...how];
+    return await place.run([...command, "-d", tree, "-i", file], { signal });
   } finally {
-    removeTree(work);
+    rmSync(file, { force: true });
   }
 }

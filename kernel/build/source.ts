@@ -17,9 +17,11 @@ import { basename, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { LabError } from "../../base/errors.ts";
 import { removeTree } from "../cache/cache.ts";
-import { type Archive, downloadPackages, haveApt } from "../packages/apt.ts";
+import { type Archive, downloadPackages } from "../packages/apt.ts";
 import { debianArchive, hostArchive } from "../packages/archives.ts";
 import { runOrFail } from "../packages/child.ts";
+import { openPlace } from "../packages/open-place.ts";
+import { type Place, thisMachine } from "../packages/place.ts";
 import { packageInfoOf, unpackPackage } from "../packages/unpack.ts";
 import type { EnsureOptions } from "../progress.ts";
 
@@ -74,6 +76,8 @@ export interface Source {
 
 export interface SourceOptions extends EnsureOptions {
   readonly lockFd: number;
+  /** Where packages are fetched, if it can, and tarballs are unpacked. */
+  readonly place: Place;
   /** `xz`, if the tarball wants it. */
   readonly xz: string;
   /** Changes sources that were just unpacked; what it leaves is taken as it is from then on. */
@@ -117,7 +121,7 @@ export async function makeSource(
 async function fetchDeb(
   series: string,
   folder: string,
-  options: EnsureOptions,
+  options: SourceOptions,
 ): Promise<{ readonly deb: string; readonly archive: string }> {
   const name = `linux-source-${series}`;
   const debsIn = (at: string) =>
@@ -128,14 +132,15 @@ async function fetchDeb(
       if (deb !== undefined) return { deb: join(folder, archive, deb), archive };
     }
   }
-  if (!haveApt()) {
-    throw new LabError("NO_APT", `${name} comes from Debian, and this machine has no apt-get`, {
-      hint: "uml-lab kernel build --source DIR|TARBALL",
-    });
-  }
-  const archives = [hostArchive(), ...SUITES.map((suite) => debianArchive(suite))].filter(
-    (archive): archive is Archive => archive !== undefined,
-  );
+  await using opened =
+    options.place === thisMachine
+      ? await openPlace(`${name} comes from Debian`, options)
+      : undefined;
+  const place = opened ?? options.place;
+  const archives = [
+    hostArchive(place),
+    ...SUITES.map((suite) => debianArchive(suite, place)),
+  ].filter((archive): archive is Archive => archive !== undefined);
   const failures: string[] = [];
   for (const archive of archives) {
     const part = join(folder, `${archive.name}.part`);
@@ -147,6 +152,7 @@ async function fetchDeb(
         archive,
         { packages: [name], into: part, closure: undefined },
         options,
+        place,
       );
       renameSync(part, home);
       const deb = debsIn(home)[0];
@@ -197,7 +203,8 @@ async function unpackTree(tarball: string, work: string, options: SourceOptions)
   command.push("--no-same-owner", "--wildcards", "--wildcards-match-slash");
   if (tarball.endsWith("xz")) command.push(`--use-compress-program=${options.xz}`);
   command.push(...NEVER_COMPILED.map((pattern) => `--exclude=${pattern}`));
-  await runOrFail(command, what, { signal: options.signal, lockFd: options.lockFd });
+  const { place, signal, lockFd } = options;
+  await runOrFail(command, what, { place, signal, lockFd });
   if (!existsSync(join(part, "arch/um/Kconfig"))) {
     throw new LabError("BAD_VALUE", `${tarball} does not hold the sources of a Linux kernel`);
   }

@@ -1,6 +1,7 @@
 /**
  * What compiles a kernel: the machine's compiler, and the small tools around it, which come from
  * Debian packages in the cache where the machine lacks them. No root, and nothing is installed.
+ * Where there is no compiler but a Docker engine, all of it happens in a container.
  */
 
 import { mkdtempSync, writeFileSync } from "node:fs";
@@ -8,8 +9,10 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { LabError } from "../../base/errors.ts";
 import { removeTree } from "../cache/cache.ts";
+import { dockerEngine } from "../docker/engine.ts";
 import { findProgram } from "../packages/apt.ts";
 import { run } from "../packages/child.ts";
+import { type Place, thisMachine } from "../packages/place.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool, type ToolName } from "../tools.ts";
 
@@ -20,7 +23,10 @@ const COMPILERS_OWN = ["gcc", "ld", "ar", "nm", "objcopy", "strip"];
 
 const MEND = "sudo apt-get install gcc libc6-dev";
 
-export interface Toolchain {
+const CONTAINER_PACKAGES = "gcc libc6-dev make bc flex bison m4 xz-utils patch".split(" ");
+
+export interface Toolchain extends AsyncDisposable {
+  readonly place: Place;
   /** Its first line of `gcc --version`. */
   readonly compiler: string;
   readonly make: string;
@@ -29,8 +35,37 @@ export interface Toolchain {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Throws NO_TOOL where there is no compiler, with the command that mends it. */
-export async function ensureToolchain(options: EnsureOptions): Promise<Toolchain> {
+/**
+ * @param readable paths besides the cache that the tools must see.
+ * Throws NO_TOOL where there is no compiler, with the command that mends it.
+ */
+export async function openToolchain(
+  readable: readonly string[],
+  options: EnsureOptions,
+): Promise<Toolchain> {
+  try {
+    return await ourToolchain(options);
+  } catch (error) {
+    if (!(error instanceof LabError && error.code === "NO_TOOL")) throw error;
+    const { docker } = await dockerEngine();
+    if (docker === undefined) throw error;
+    const { startContainerPlace } = await import("../docker/container-place.ts");
+    const place = await startContainerPlace(docker, options, {
+      packages: CONTAINER_PACKAGES,
+      readable,
+    });
+    const { stdout } = await place.run(["gcc", "--version"], { signal: options.signal });
+    return {
+      place,
+      compiler: stdout.split("\n")[0] ?? "gcc",
+      ...{ make: "make", xz: "xz", patch: "patch" },
+      env: { LC_ALL: "C", ...REPRODUCIBLE },
+      [Symbol.asyncDispose]: async () => await place[Symbol.asyncDispose](),
+    };
+  }
+}
+
+async function ourToolchain(options: EnsureOptions): Promise<Toolchain> {
   const compiler = await examineCompiler(options.signal);
   const paths = new Map<ToolName, string>();
   for (const name of TOOLS) paths.set(name, await ensureTool(name, options));
@@ -38,10 +73,9 @@ export async function ensureToolchain(options: EnsureOptions): Promise<Toolchain
   const folders = [...new Set([...paths.values()].map((tool) => dirname(tool)))];
   const host = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
   return {
+    place: thisMachine,
     compiler,
-    make: path("make"),
-    xz: path("xz"),
-    patch: path("patch"),
+    ...{ make: path("make"), xz: path("xz"), patch: path("patch") },
     env: {
       PATH: [...host, ...folders.filter((folder) => !host.includes(folder))].join(delimiter),
       HOME: process.env.HOME ?? "/",
@@ -50,6 +84,7 @@ export async function ensureToolchain(options: EnsureOptions): Promise<Toolchain
       LC_ALL: "C",
       ...REPRODUCIBLE,
     },
+    [Symbol.asyncDispose]: async () => {},
   };
 }
 
@@ -59,6 +94,8 @@ const REPRODUCIBLE = {
   KBUILD_BUILD_VERSION: "1",
   KBUILD_BUILD_USER: "uml-lab",
   KBUILD_BUILD_HOST: "uml-lab",
+  // for whatever else writes a date
+  SOURCE_DATE_EPOCH: "0",
 };
 
 async function examineCompiler(signal: AbortSignal | undefined): Promise<string> {

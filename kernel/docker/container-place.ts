@@ -1,7 +1,8 @@
 /**
- * A Debian container as the place where packages are fetched, for machines without apt. It sees the
- * cache at the same path, runs as the same user, and ends with us: its first process reads our
- * standard input and leaves when that closes, however we end.
+ * A Debian container as the place where packages are fetched, for machines without apt, or where a
+ * kernel is compiled, for machines without a compiler. It sees the cache at the same path, works as
+ * the same user, and ends with us: its first process reads our standard input and leaves when that
+ * closes, however we end.
  */
 
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -28,17 +29,32 @@ cp -RL /usr/share/keyrings "$1/usr/share/" &&
 chmod -R u+rwX "$1"
 `;
 
+const INSTALL = `
+apt-get -qq update &&
+DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$@" >/dev/null
+`;
+
 const COPIES = ".container-";
 
 const PROXIES = ["http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"];
+
+export interface ContainerContents {
+  /** Debian packages installed in it first. */
+  readonly packages?: readonly string[];
+  /** Paths of this machine that it sees, besides the cache, and can't change. */
+  readonly readable?: readonly string[];
+}
 
 /** Starts the container; pulls an image first if the engine has no Debian. NO_DOCKER if it can't. */
 export async function startContainerPlace(
   docker: Docker,
   { signal, onProgress }: EnsureOptions,
+  { packages = [], readable = [] }: ContainerContents = {},
 ): Promise<Place> {
   let container: Docker.Container;
   let uid = 0;
+  let user: string;
+  const installs = packages.length > 0;
   try {
     const image = await findImage(docker, { signal, onProgress });
     onProgress?.({ what: `starting a container of ${image}`, done: 0, unit: "items" });
@@ -47,12 +63,13 @@ export async function startContainerPlace(
     const rootless = info.SecurityOptions?.some((option) => option.includes("rootless")) ?? false;
     uid = rootless ? 0 : (process.getuid?.() ?? 0);
     const gid = rootless ? 0 : (process.getgid?.() ?? 0);
+    user = `${uid}:${gid}`;
     const cache = cacheFolder();
     mkdirSync(cache, { recursive: true });
     container = await docker.createContainer({
       Image: image,
       Cmd: ["cat"],
-      User: `${uid}:${gid}`,
+      User: installs ? "0:0" : user,
       Env: ["HOME=/tmp", ...PROXIES.flatMap((name) => envLine(name, process.env[name]))],
       Labels: { "uml-lab": "fetch" },
       OpenStdin: true,
@@ -60,10 +77,14 @@ export async function startContainerPlace(
       AttachStdin: true,
       HostConfig: {
         AutoRemove: true,
-        Binds: [`${cache}:${cache}`],
+        Binds: [`${cache}:${cache}`, ...readable.map((path) => `${path}:${path}:ro`)],
         NetworkMode: "host",
         SecurityOpt: ["label=disable", "no-new-privileges"],
         CapDrop: ["ALL"],
+        // what apt and dpkg need to install
+        ...(installs
+          ? { CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "SETFCAP"] }
+          : {}),
       },
     });
   } catch (cause) {
@@ -87,12 +108,19 @@ export async function startContainerPlace(
   }
   sweep();
   const root = mkdtempSync(join(cacheFolder(), `${COPIES}${process.pid}-`));
-  const place = new ContainerPlace(docker, container, uid, root, async () => {
+  const place = new ContainerPlace(docker, container, uid, user, root, async () => {
     rmSync(root, { recursive: true, force: true });
     await remove();
     line.destroy();
   });
   try {
+    if (installs) {
+      onProgress?.({ what: `installing ${packages.join(", ")}`, done: 0, unit: "items" });
+      const installed = await place.runAs("0:0", ["sh", "-c", INSTALL, "sh", ...packages], {
+        signal,
+      });
+      if (installed.code !== 0) throw new Error(installed.stderr.trim());
+    }
     const { code, stderr } = await place.run(["sh", "-c", COPY_CONFIGURATION, "sh", root], {
       signal,
     });
@@ -112,12 +140,14 @@ class ContainerPlace implements Place {
   readonly statusFd = 1;
   readonly #docker: Docker;
   readonly #container: Docker.Container;
+  readonly #user: string;
   readonly #remove: () => Promise<void>;
 
   constructor(
     docker: Docker,
     container: Docker.Container,
     uid: number,
+    user: string,
     root: string,
     remove: () => Promise<void>,
   ) {
@@ -125,15 +155,25 @@ class ContainerPlace implements Place {
     this.#docker = docker;
     this.#container = container;
     this.uid = uid;
+    this.#user = user;
     this.#remove = remove;
   }
 
-  async run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+  run(command: readonly string[], options: RunOptions = {}): Promise<RunResult> {
+    return this.runAs(this.#user, command, options);
+  }
+
+  async runAs(
+    user: string,
+    command: readonly string[],
+    options: RunOptions = {},
+  ): Promise<RunResult> {
     const { signal, cwd, env } = options;
     signal?.throwIfAborted();
     const own = Object.entries(env ?? {}).filter(([name]) => process.env[name] !== env?.[name]);
     const exec = await this.#container.exec({
       Cmd: [...command],
+      User: user,
       Env: own.flatMap(([name, value]) => envLine(name, value)),
       AttachStdout: true,
       AttachStderr: true,
@@ -205,7 +245,7 @@ function sweep(): void {
 function noDocker(cause: unknown): LabError {
   return new LabError(
     "NO_DOCKER",
-    `there is no apt here, and the Docker engine can't help: ${messageOf(cause)}`,
+    `a Debian container would help, and the Docker engine gives none: ${messageOf(cause)}`,
     { cause, hint: `docker pull ${PULLED}, or set UML_LAB_KERNEL` },
   );
 }

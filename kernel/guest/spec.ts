@@ -21,6 +21,8 @@ export interface Kernel {
   readonly modulesImage?: string | undefined;
   /** What this kernel boots faster with: it belongs on every guest's command line. */
   readonly bootArguments?: readonly string[];
+  /** For a person: packages and versions, or source, configuration and patches. */
+  readonly madeFrom?: readonly string[];
   readonly features: {
     /** `seccomp=on` is understood (UML since 6.16). */
     readonly seccomp: boolean;

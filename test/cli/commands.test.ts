@@ -359,3 +359,44 @@ describe("help", () => {
     expect(await cli([])).to.include({ status: 2, stderr: "" });
   });
 });
+
+describe("kernel list", () => {
+  it("tells what each is made from", async () => {
+    const lean = {
+      id: "lean-7.3.4-1a2b3c",
+      release: "7.3.4-lean",
+      executable: "/cache/linux",
+      modules: undefined,
+      madeFrom: ["linux-source-7.3 7.3.4-1 (trixie-backports)", "lean.config", "0001-mend-it"],
+      features: { seccomp: true, timeTravel: true, tickless: true },
+    };
+    const { stdout } = await cli(
+      ["kernel", "list"],
+      fakeEngine({ listKernels: async () => [lean] }),
+    );
+    expect(stdout).to.include("lean-7.3.4-1a2b3c is made from\n  linux-source-7.3 7.3.4-1 ");
+    expect(stdout).to.include("\n  0001-mend-it\n");
+  });
+});
+
+describe("kernel build", () => {
+  it("tells of work of minutes at every tenth where nobody watches live", async () => {
+    const compiling = { what: "compiling", total: 100, unit: "items" } as const;
+    const engine = fakeEngine({
+      buildKernel: async ({ onProgress }) => {
+        onProgress?.({ ...compiling, done: 0 });
+        for (let done = 1; done < 25; done++) {
+          onProgress?.({ ...compiling, done, leftMs: (100 - done) * 3000 });
+        }
+        throw new LabError("BUILD_FAILED", "enough");
+      },
+    });
+    const { stderr } = await cli(["kernel", "build"], engine);
+    const told = stderr.split("\n").filter((line) => line.startsWith("compiling"));
+    expect(told).to.deep.equal([
+      "compiling: 100",
+      "compiling: 10 of 100, about 5 min left",
+      "compiling: 20 of 100, about 4 min left",
+    ]);
+  });
+});

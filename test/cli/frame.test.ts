@@ -63,6 +63,19 @@ describe("live progress", () => {
     expect(lines[1]).to.equal("  ⠋ fetching x  ████████████░░░░░░░░░░░░  12.3 MB of 24.6 MB");
   });
 
+  it("says how long work of minutes will take", () => {
+    const compiling = { what: "compiling", done: 1, total: 2, unit: "items" } as const;
+    const draw = (leftMs: number) =>
+      drawBlock(
+        state({ work: new Map([["x", { type: "progress", ...compiling, leftMs }]]) }),
+        1400,
+        0,
+        canvas(80, 24),
+      )[1];
+    expect(draw(190_000)).to.match(/ 1 of 2, about 3 min left$/);
+    expect(draw(20_000)).to.match(/ 1 of 2, less than a minute left$/);
+  });
+
   it("marks a finished step, and one in which a guest failed", () => {
     const step = { name: "booting", detail: undefined, since: 0 };
     expect(drawDoneStep(step, state(), 1500, canvas(40, 24))).to.match(/^✔ booting +1.5 s\n$/);

@@ -43,18 +43,20 @@ describe("our patches", () => {
   });
 
   describe("on a tree", () => {
+    let scratch: string;
     let tree: string;
-    const options = { patch: "patch" };
 
     beforeEach(() => {
-      tree = mkdtempSync(join(tmpdir(), "uml-lab-test-"));
-      mkdirSync(join(tree, "arch"));
+      scratch = mkdtempSync(join(tmpdir(), "uml-lab-test-"));
+      tree = join(scratch, "tree");
+      mkdirSync(tree);
       for (const name of ["a", "b"]) writeFileSync(join(tree, name), "one\n");
     });
 
-    afterEach(() => rmSync(tree, { recursive: true }));
+    afterEach(() => rmSync(scratch, { recursive: true }));
 
     it("are applied where they fit, and found again", async () => {
+      const options = { patch: "patch", scratch };
       const misfit = patch("b", "three");
       const patches = [patch("a"), misfit];
       expect(await patchesIn(tree, patches, options)).to.deep.equal([]);
