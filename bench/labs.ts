@@ -4,7 +4,7 @@
  * kernels), which starts the same star and pings every pair.
  */
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,10 +14,10 @@ import { messageOf } from "../base/errors.ts";
 import { packageRoot } from "../base/package-root.ts";
 import { findProgram } from "../kernel/packages/apt.ts";
 import type { LabStatus, Report } from "../lab/api.ts";
+import { askUmlLab } from "./command.ts";
 import type { SectionOptions } from "./sections.ts";
 import { median, renderTable } from "./table.ts";
 
-const COMMAND = join(packageRoot, "bin/uml-lab.js");
 const TICKS_PER_SECOND = 100; // USER_HZ, proc(5)
 
 export interface LabResult {
@@ -87,14 +87,14 @@ async function measureLab(
   for (let round = 1; round <= rounds; round++) {
     log(`${lab}: up, round ${round}`);
     let start = performance.now();
-    const report = (await command(["up", file, "--format", "json"], signal)) as Report;
+    const report = (await askUmlLab(["up", file], { signal })) as Report;
     ups.push((performance.now() - start) / 1000);
     if (report.verdict !== "pass") throw new Error(`${lab} did not pass`);
     try {
       if (round === rounds) last = await measureIdle(report, signal);
     } finally {
       start = performance.now();
-      await command(["down", report.lab, "--format", "json"], signal);
+      await askUmlLab(["down", report.lab], { signal });
       downs.push((performance.now() - start) / 1000);
     }
   }
@@ -110,10 +110,10 @@ async function measureLab(
 }
 
 async function measureIdle(report: Report, signal: AbortSignal) {
-  const status = (await command(["status", report.lab, "--format", "json"], signal)) as LabStatus;
+  const status = (await askUmlLab(["status", report.lab], { signal })) as LabStatus;
   const house = () => cpuSeconds(status.supervisorPid) + cpuSeconds(status.fabricPid);
   const guests = async () => {
-    const now = (await command(["status", report.lab, "--format", "json"], signal)) as LabStatus;
+    const now = (await askUmlLab(["status", report.lab], { signal })) as LabStatus;
     return now.guests.reduce((sum, guest) => sum + (guest.cpuSeconds ?? 0), 0);
   };
   await sleep(3000, undefined, { signal });
@@ -136,35 +136,10 @@ async function measureIdle(report: Report, signal: AbortSignal) {
 }
 
 /** utime and stime of proc(5)'s stat. */
-function cpuSeconds(pid: number): number {
+export function cpuSeconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function command(argv: readonly string[], signal: AbortSignal): Promise<unknown> {
-  const child = spawn(process.execPath, [COMMAND, ...argv], {
-    stdio: ["ignore", "pipe", "pipe"],
-    signal,
-  });
-  let stdout = "";
-  let stderr = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    stderr = (stderr + chunk).slice(-2000);
-  });
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => {
-      if (code !== 0 && code !== 1) {
-        reject(new Error(`uml-lab ${argv.join(" ")} ended with ${code}: ${stderr || stdout}`));
-      } else {
-        resolve(stdout.trim() === "" ? null : JSON.parse(stdout));
-      }
-    });
-  });
 }
 
 /** Mininet's own benchmark: start a star, ping all pairs, stop. It needs root. */

@@ -1,6 +1,8 @@
 /** The sections of the bench, in the order they are run. */
 
+import { measureKernels, renderKernels } from "./kernels/kernels.ts";
 import { measureLabs, renderLabs } from "./labs.ts";
+import { measureScale, renderScale } from "./scale.ts";
 import { compareTransports, renderComparison } from "./transports/compare.ts";
 
 export interface SectionOptions {
@@ -35,6 +37,22 @@ export const sections: readonly Section[] = [
     async run(options) {
       const data = await measureLabs(options);
       return { text: renderLabs(data), data };
+    },
+  },
+  {
+    name: "kernels",
+    title: "Kernels: starting, system calls, memory",
+    async run(options) {
+      const data = await measureKernels(options);
+      return { text: renderKernels(data), data };
+    },
+  },
+  {
+    name: "scale",
+    title: "Labs of hundreds of guests",
+    async run(options) {
+      const data = await measureScale(options);
+      return { text: renderScale(data), data };
     },
   },
 ];

@@ -8,12 +8,12 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { packageRoot } from "../../base/package-root.ts";
 import type { Kernel } from "../../kernel/guest/spec.ts";
 import { downloadPackages } from "../../kernel/packages/apt.ts";
 import { debianArchive, hostArchive } from "../../kernel/packages/archives.ts";
 import { unpackPackage } from "../../kernel/packages/unpack.ts";
 import type { EnsureOptions } from "../../kernel/progress.ts";
+import { compileForGuest } from "../compile.ts";
 import type { Transport } from "./guests.ts";
 
 const PEER_SUITE = "bookworm";
@@ -45,8 +45,8 @@ export async function preparePeers(folder: string, options: EnsureOptions): Prom
   for (const deb of await downloadPackages(archive, request, options)) {
     await unpackPackage(deb, root, { except: ["./usr/share/*"], signal: options.signal });
   }
-  const netload = compile(folder, "netload.c", "netload", ["-static"]);
-  const shim = compile(folder, "xstate-shim.c", "xstate-shim.so", ["-shared", "-fPIC"]);
+  const netload = compileForGuest(folder, "netload.c", "netload", ["-static"]);
+  const shim = compileForGuest(folder, "xstate-shim.c", "xstate-shim.so", ["-shared", "-fPIC"]);
   const libraries = ["lib", "usr/lib"].map((path) => join(root, path, "x86_64-linux-gnu"));
   const vdeEnvironment = {
     PATH: `${join(root, "usr/bin")}:${process.env.PATH}`,
@@ -77,18 +77,6 @@ export async function preparePeers(folder: string, options: EnsureOptions): Prom
 function modulesOf(root: string): string {
   const found = spawnSync("sh", ["-c", 'echo "$0"/usr/lib/uml/modules/*', root]);
   return found.stdout.toString().trim();
-}
-
-function compile(folder: string, source: string, name: string, flags: readonly string[]): string {
-  const output = join(folder, name);
-  const from = join(packageRoot, "bench/guest", source);
-  const result = spawnSync("cc", ["-O2", ...flags, "-o", output, from], { encoding: "utf8" });
-  if (result.status !== 0) {
-    throw new Error(
-      `the bench needs a C compiler (apt-get install gcc libc6-dev): ${result.stderr}`,
-    );
-  }
-  return output;
 }
 
 export interface RunningSwitch extends AsyncDisposable {
