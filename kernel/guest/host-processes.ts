@@ -4,12 +4,38 @@
  * (the first process of their pid namespace or the launcher itself adopts orphans).
  */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { isAlive, type ProcessRecord } from "../../base/processes.ts";
 
 /** Their pids, parents before children; empty once the launcher is gone. */
 export function hostProcessesOf(launcher: ProcessRecord): number[] {
   if (!isAlive(launcher)) return [];
+  const childrenOf = hasChildrenFiles() ? listedChildren : scannedChildren();
+  const found = [launcher.pid];
+  for (const pid of found) found.push(...childrenOf(pid));
+  return found;
+}
+
+/** proc(5): /proc/PID/task/TID/children, where the host's kernel has it (CONFIG_PROC_CHILDREN). */
+function hasChildrenFiles(): boolean {
+  return existsSync(`/proc/self/task/${process.pid}/children`);
+}
+
+function listedChildren(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1")
+        .split(" ")
+        .filter(Boolean)
+        .map(Number),
+    );
+  } catch {
+    return []; // gone meanwhile
+  }
+}
+
+/** From everybody's parent: with many guests this is slow. */
+function scannedChildren(): (pid: number) => number[] {
   const children = new Map<number, number[]>();
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
@@ -19,9 +45,7 @@ export function hostProcessesOf(launcher: ProcessRecord): number[] {
     if (siblings === undefined) children.set(parent, [Number(name)]);
     else siblings.push(Number(name));
   }
-  const found = [launcher.pid];
-  for (const pid of found) found.push(...(children.get(pid) ?? []));
-  return found;
+  return (pid) => children.get(pid) ?? [];
 }
 
 /** proc(5): /proc/PID/stat, field 4. Undefined where it is gone. */
