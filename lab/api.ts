@@ -53,6 +53,55 @@ export interface ExpectationResult {
   readonly why: string | null;
 }
 
+/** What an event did, and whether what it asks for held; times count from the scenario's start. */
+export interface TimelineEvent {
+  readonly kind: "link" | "run" | "guests" | "flow" | "expect";
+  readonly name: string;
+  /** When it was to happen, when it began (a change: when it was done), and when it was over. */
+  readonly atMs: number;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly ok: boolean;
+  readonly points: number;
+  readonly of: number;
+  /** What was found; of a command, its output. */
+  readonly found: string;
+  readonly why: string | null;
+  /** Of `run`. */
+  readonly exit?: number | null;
+  /** Of `expect`. */
+  readonly results?: Pick<Report, "reachability" | "checks" | "expectations">;
+}
+
+/** A flow as the fabric saw it. */
+export interface FlowResult {
+  readonly name: string;
+  readonly protocol: "ping" | "tcp" | "udp";
+  readonly from: string;
+  readonly to: string;
+  readonly startedMs: number;
+  readonly endedMs: number;
+  /** Packets; of TCP, where what is lost is sent again, only those that arrived. */
+  readonly sent: number | null;
+  readonly received: number;
+  readonly lost: number | null;
+  readonly bitsPerSec: number | null;
+  /** When nothing arrived for longer than it should. */
+  readonly dark: readonly { readonly fromMs: number; readonly toMs: number }[];
+  /** The longest of these. */
+  readonly darkMs: number;
+  /** Packets that arrived, by slices of time from its start. */
+  readonly sliceMs: number;
+  readonly slices: readonly number[];
+}
+
+/** What `events` did. */
+export interface Timeline {
+  readonly lengthMs: number;
+  readonly events: readonly TimelineEvent[];
+  readonly flows: readonly FlowResult[];
+}
+
 /** The report of `up`, `test` and `verify`: its JSON is a contract; fields may be added. */
 export interface Report {
   readonly lab: string;
@@ -72,6 +121,8 @@ export interface Report {
   readonly reachability: readonly ReachabilityResult[];
   readonly checks: readonly CheckResult[];
   readonly expectations: readonly ExpectationResult[];
+  /** null where the file has no events, and of `verify`. */
+  readonly timeline: Timeline | null;
   readonly score: { readonly points: number; readonly of: number };
   readonly timing: {
     readonly checkMs: number;

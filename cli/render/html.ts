@@ -8,6 +8,7 @@ import type { CheckResult, ReachabilityResult, Report } from "../../lab/api.ts";
 import { expectationsHtml } from "./expectations.ts";
 import { type Cell, cellOf, groupPairs, pairKey, rttText } from "./matrix.ts";
 import { count } from "./style.ts";
+import { TIMELINE_CSS, timelineHtml } from "./timeline-html.ts";
 
 export function reportHtml(report: Report, at: Date): string {
   const pass = report.verdict === "pass";
@@ -17,7 +18,7 @@ export function reportHtml(report: Report, at: Date): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${pass ? "PASS" : "FAIL"}: ${xmlText(report.lab)}</title>
-<style>${CSS}</style>
+<style>${CSS}${TIMELINE_CSS}</style>
 </head>
 <body>
 <header class="${report.verdict}">
@@ -26,7 +27,7 @@ export function reportHtml(report: Report, at: Date): string {
   <p>${xmlText(facts(report))}</p>
 </header>
 <main>
-${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${guests(report)}
+${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${timelineHtml(report.timeline, xmlText)}${guests(report)}
 <footer>uml-lab, ${at.toISOString().slice(0, 19).replace("T", " ")} UTC. ${xmlText(timing(report))}</footer>
 </main>
 </body>
@@ -96,6 +97,10 @@ function facts(report: Report): string {
   if (report.checks.length > 0) {
     const ok = report.checks.filter((check) => check.ok).length;
     parts.push(`${ok} of ${count(report.checks.length, "check")}`);
+  }
+  if (report.timeline !== null) {
+    const ok = report.timeline.events.filter((one) => one.ok).length;
+    parts.push(`${ok} of ${count(report.timeline.events.length, "event")}`);
   }
   if (report.score.of > 0) {
     parts.push(`${report.score.points} of ${count(report.score.of, "point")}`);

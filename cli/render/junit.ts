@@ -4,7 +4,13 @@
  * not ready, which are errors. A pair and address that is only measured is no test case.
  */
 
-import type { CheckResult, ExpectationResult, ReachabilityResult, Report } from "../../lab/api.ts";
+import type {
+  CheckResult,
+  ExpectationResult,
+  ReachabilityResult,
+  Report,
+  TimelineEvent,
+} from "../../lab/api.ts";
 
 interface Case {
   readonly classname: string;
@@ -22,6 +28,7 @@ export function reportJunit(report: Report, at: Date): string {
     ["reachability", report.reachability.flatMap((one) => pairCase(report, one))],
     ["expectations", report.expectations.map((one) => expectationCase(report, one))],
     ["checks", report.checks.map((one) => checkCase(report, one))],
+    ["events", (report.timeline?.events ?? []).map((one) => eventCase(report, one))],
     ["guests", unready.map((one) => guestCase(report, one))],
   ];
   const suites = groups
@@ -60,6 +67,16 @@ function expectationCase(report: Report, one: ExpectationResult): Case {
     classname: `${report.lab}.expectations.${one.kind}`,
     name: one.name,
     seconds: 0,
+    output: one.found,
+    ...(one.ok ? {} : { failure: { message: one.why ?? "it did not hold", text: one.found } }),
+  };
+}
+
+function eventCase(report: Report, one: TimelineEvent): Case {
+  return {
+    classname: `${report.lab}.events.${one.kind}`,
+    name: `at ${one.atMs / 1000} s: ${one.name}`,
+    seconds: (one.endedMs - one.startedMs) / 1000,
     output: one.found,
     ...(one.ok ? {} : { failure: { message: one.why ?? "it did not hold", text: one.found } }),
   };

@@ -9,6 +9,7 @@ import type { CheckResult, ReachabilityResult, Report } from "../../lab/api.ts";
 import { expectationsText } from "./expectations.ts";
 import { type Cell, drawMatrix, groupPairs } from "./matrix.ts";
 import { count, padEnd, type Style, widthOf, wrap } from "./style.ts";
+import { timelineText } from "./timeline-text.ts";
 
 export interface ReportOptions {
   readonly columns: number;
@@ -27,6 +28,7 @@ export function reportText(report: Report, options: ReportOptions): string {
     failuresPart(report.reachability, options),
     expectationsText(report.expectations, options),
     checksPart(report.checks, options),
+    timelineText(report.timeline, options),
     guestsPart(report, style),
     verdictLine(report, style),
   ];
@@ -161,6 +163,10 @@ function summary(report: Report): string {
   if (report.checks.length > 0) {
     const ok = report.checks.filter((check) => check.ok).length;
     facts.push(`${ok} of ${count(report.checks.length, "check")}`);
+  }
+  if (report.timeline !== null) {
+    const ok = report.timeline.events.filter((one) => one.ok).length;
+    facts.push(`${ok} of ${count(report.timeline.events.length, "event")}`);
   }
   if (report.score.of > 0) {
     facts.push(`${report.score.points} of ${count(report.score.of, "point")}`);

@@ -17,6 +17,8 @@ export interface Marks {
   readonly dash: string;
   readonly times: string;
   readonly bar: readonly [full: string, empty: string];
+  /** From nothing to full. */
+  readonly levels: readonly string[];
   readonly spinner: readonly string[];
   readonly guest: Readonly<Record<string, string>>;
 }
@@ -36,6 +38,7 @@ const UNICODE: Marks = {
   dash: "—",
   times: "×",
   bar: ["█", "░"],
+  levels: ["·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
   spinner: ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
   guest: {
     waiting: "·",
@@ -64,6 +67,7 @@ const ASCII: Marks = {
   dash: "-",
   times: "x",
   bar: ["#", "."],
+  levels: [".", "-", "=", "#"],
   spinner: ["|", "/", "-", "\\"],
   guest: {
     waiting: ".",

@@ -43,6 +43,8 @@ export interface ClaimProbes {
 export interface ClaimOptions {
   readonly claims: readonly ClaimPlan[];
   readonly settleMs: number;
+  /** Frames of which there must not be more are awaited until `settle` is over. */
+  readonly untilTheEnd?: boolean;
   readonly probes: ClaimProbes;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -92,7 +94,11 @@ export async function judgeClaims(options: ClaimOptions): Promise<ExpectationRes
     if (!(await look(claim))) await look(claim);
     tell(claim);
   }
-  for (const claim of claims.filter((one) => one.kind !== "perf" && !comesToHold(one))) {
+  const last = claims.filter((one) => one.kind !== "perf" && !comesToHold(one));
+  if (last.length > 0 && options.untilTheEnd) {
+    await clock.sleep(Math.max(0, deadline - clock.now()), signal);
+  }
+  for (const claim of last) {
     await look(claim);
     tell(claim);
   }

@@ -40,7 +40,7 @@ export function eventPlans({ guests, events }: Topology): EventPlan[] {
       atMs: event.atMs,
       name: nameOf(event),
       withinMs: event.withinMs,
-      points: event.points ?? 1,
+      points: event.points ?? (isJudged(event) ? 1 : 0),
     };
   });
 }
@@ -51,6 +51,13 @@ function distinct(names: Map<string, number>, name: string): string {
   const before = names.get(name) ?? 0;
   names.set(name, before + 1);
   return before === 0 ? name : `${name} #${before + 1}`;
+}
+
+/** A command is judged by its exit status, and counts only where the file says so. */
+function isJudged(event: TopologyEvent): boolean {
+  if (event.kind === "flow") return Object.keys(event.flow.bounds).length > 0;
+  if (event.kind === "run") return false;
+  return event.kind === "expect" || event.withinMs !== undefined;
 }
 
 function nameOf(event: TopologyEvent): string {

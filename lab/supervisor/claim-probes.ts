@@ -31,6 +31,7 @@ export interface ProbeHouse {
   readonly guest: (name: string) => RunningGuest;
   readonly fabric: RunningFabric;
   readonly signal: AbortSignal;
+  readonly log: (message: string) => void;
 }
 
 let measurements = 0;

@@ -27,6 +27,7 @@ import type {
 import type {
   CaptureCounters,
   FabricCounters,
+  Impairment,
   LinkEnd,
   LinkSpec,
   WatchSpec,
@@ -39,6 +40,7 @@ import type {
   OnLabEvent,
   Report,
   StartedCapture,
+  Timeline,
 } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import { judgeChecks } from "../judge/checks.ts";
@@ -49,9 +51,11 @@ import { Limiter } from "../limiter.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { guestFolder, nicPath } from "../run-folder.ts";
-import { claimProbes } from "./claim-probes.ts";
+import { claimProbes, type ProbeHouse } from "./claim-probes.ts";
+import { runFlow } from "./flows.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
 import { runCheck } from "./run-check.ts";
+import { playScenario } from "./scenario.ts";
 import { allowedCpus, usageOf } from "./usage.ts";
 import { within } from "./within.ts";
 
@@ -77,6 +81,13 @@ export interface LabOptions {
   /** The fabric is gone, unasked. */
   readonly onCrash: (problem: string) => void;
   readonly log: (message: string) => void;
+}
+
+export interface JudgeOptions {
+  /** Date.now() when the command began, and how long the file took to check. */
+  readonly startedAt: number;
+  readonly checkMs: number;
+  readonly events: boolean;
 }
 
 interface BootTiming {
@@ -229,17 +240,20 @@ export class Lab implements AsyncDisposable {
     };
   }
 
-  /** Measures and judges. Throws the signal's reason. */
+  /** Measures and judges; with `events`, plays the scenario too. Throws the signal's reason. */
   async judge(
     signal: AbortSignal,
     onEvent: OnLabEvent,
-    startedAt: number,
-    checkMs: number,
+    { startedAt, checkMs, events }: JudgeOptions,
   ): Promise<Report> {
     const verifyStartedAt = performance.now();
-    const { reachability, checks, expectations } = await this.#assess(this.#plan, signal, onEvent);
-    const judged = [...reachability, ...checks, ...expectations];
-    const scored = [...checks, ...expectations];
+    const found = await this.#assess(this.#plan, signal, onEvent);
+    const verifyMs = round(performance.now() - verifyStartedAt);
+    const withEvents = events && this.#plan.events.length > 0;
+    const timeline = withEvents ? await this.#play(signal, onEvent) : null;
+    const { reachability, checks, expectations } = found;
+    const scored = [...checks, ...expectations, ...(timeline?.events ?? [])];
+    const judged = [...reachability, ...scored];
     return {
       lab: this.#plan.name,
       verdict: judged.every(({ ok }) => ok) ? "pass" : "fail",
@@ -254,6 +268,7 @@ export class Lab implements AsyncDisposable {
       reachability,
       checks,
       expectations,
+      timeline,
       score: {
         points: scored.reduce((sum, { points }) => sum + points, 0),
         of: scored.reduce((sum, { of }) => sum + of, 0),
@@ -261,9 +276,84 @@ export class Lab implements AsyncDisposable {
       timing: {
         checkMs: round(checkMs),
         ...this.#timing,
-        verifyMs: round(performance.now() - verifyStartedAt),
+        verifyMs,
         totalMs: round(Date.now() - startedAt),
       },
+    };
+  }
+
+  /**
+   * What holds of expectations that the plan did not name. Frames count from now on, and are awaited
+   * until `withinMs` is over where it is given. @param name tells its watches from others.
+   */
+  async assess(
+    expect: ExpectPlan,
+    { name, withinMs }: { readonly name: string; readonly withinMs?: number | undefined },
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<Pick<Report, "reachability" | "checks" | "expectations">> {
+    const fabric = this.#runningFabric();
+    const own = {
+      ...expect,
+      claims: expect.claims.map((claim) =>
+        claim.kind === "sees" ? { ...claim, watch: `${name}: ${claim.watch}` } : claim,
+      ),
+    };
+    const specs = watchesOf(own);
+    try {
+      for (const spec of specs) await fabric.request({ op: "watch-start", spec });
+      return await this.#assess(own, signal, onEvent, withinMs !== undefined);
+    } finally {
+      for (const { watch } of specs) {
+        await fabric.request({ op: "watch-stop", watch }).catch(() => {});
+      }
+    }
+  }
+
+  async #play(signal: AbortSignal, onEvent: OnLabEvent): Promise<Timeline> {
+    const { events } = this.#plan;
+    onEvent({ type: "step", step: "events", detail: count(events.length, "event") });
+    const quiet: OnLabEvent = () => {};
+    const house = this.#probeHouse(signal);
+    return playScenario({
+      events,
+      clock: CLOCK,
+      signal,
+      onEvent: ({ name }) => onEvent({ type: "step", step: "event", detail: name }),
+      setLink: ({ link, change }) => this.#changeLink(link, change),
+      operate: ({ operation, guests }) => this.operate(operation, guests, signal, onEvent),
+      run: (guest, command) =>
+        runCheck(() => this.#keeper(guest).guest, command, LONGEST_COMMAND_MS, signal),
+      assess: (expect, name, withinMs) => this.assess(expect, { name, withinMs }, signal, quiet),
+      flow: (flow, originMs) => runFlow(house, flow, originMs),
+    });
+  }
+
+  /** Impairments that are not named stay as they are. */
+  async #changeLink(
+    name: string,
+    { up, set }: { readonly up?: boolean; readonly set?: Impairment },
+  ): Promise<void> {
+    const [there, back] = this.#links.get(name)?.impairments ?? [{}, {}];
+    await this.setLink(name, {
+      ...(up === undefined ? {} : { up }),
+      ...(set === undefined
+        ? {}
+        : {
+            impairments: [
+              { ...there, ...set },
+              { ...back, ...set },
+            ],
+          }),
+    });
+  }
+
+  #probeHouse(signal: AbortSignal): ProbeHouse {
+    return {
+      guest: (name) => this.#keeper(name).guest,
+      fabric: this.#runningFabric(),
+      signal,
+      log: this.#options.log,
     };
   }
 
@@ -272,6 +362,7 @@ export class Lab implements AsyncDisposable {
     { pairs, checks: wanted, claims, settleMs }: ExpectPlan,
     signal: AbortSignal,
     onEvent: OnLabEvent,
+    untilTheEnd = false,
   ): Promise<Pick<Report, "reachability" | "checks" | "expectations">> {
     onEvent({ type: "step", step: "verify", detail: count(pairs.length, "pair") });
     const reachability = await judgeReachability({
@@ -297,11 +388,8 @@ export class Lab implements AsyncDisposable {
     const expectations = await judgeClaims({
       claims,
       settleMs,
-      probes: claimProbes({
-        guest: (name) => this.#keeper(name).guest,
-        fabric: this.#runningFabric(),
-        signal,
-      }),
+      untilTheEnd,
+      probes: claimProbes(this.#probeHouse(signal)),
       clock: CLOCK,
       signal,
       onClaim: ({ name, ok }) =>
@@ -522,6 +610,8 @@ function watchesOf({ claims }: ExpectPlan): WatchSpec[] {
 /** A guest that can't list its processes in this time hangs, and is shown from outside only. */
 const INSPECT_MS = 5_000;
 const NEVER = new AbortController().signal;
+/** A command of a scenario. */
+const LONGEST_COMMAND_MS = 60_000;
 
 /** A guest that can't end its prober in time hangs. */
 const PROBER_SPARE_MS = 15_000;

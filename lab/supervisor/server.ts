@@ -96,7 +96,9 @@ export function serve(socket: Duplex, supervision: Supervision): void {
       case "status":
         return { ...(await supervision.lab().status()), supervisorPid: process.pid };
       case "verify":
-        return supervision.lab().judge(signal, onEvent, Date.now(), 0);
+        return supervision
+          .lab()
+          .judge(signal, onEvent, { startedAt: Date.now(), checkMs: 0, events: false });
       case "capture-start": {
         const started = await supervision.lab().startCapture(request.capture);
         captures.add(started.capture);

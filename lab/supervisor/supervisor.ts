@@ -136,7 +136,8 @@ export class Supervisor {
       this.#lab = lab;
       const over = AbortSignal.any([signal, crashing.signal]);
       await lab.begin(over, onEvent);
-      const report = await lab.judge(over, onEvent, request.startedAt, request.checkMs);
+      const { startedAt, checkMs } = request;
+      const report = await lab.judge(over, onEvent, { startedAt, checkMs, events: true });
       over.throwIfAborted();
       this.#write({ state: "running" });
       return report;

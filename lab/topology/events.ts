@@ -29,8 +29,6 @@ export function readEvents(
   links: readonly { readonly name: string }[],
 ): TopologyEvent[] {
   const list = asList(top.entries.get("events")?.value);
-  const key = top.entries.get("events")?.key;
-  if (list !== undefined && list.items.length > 0 && key !== undefined) reading.use("events", key);
   const events = (list?.items ?? []).flatMap((item): TopologyEvent[] => {
     const map = asMap(item);
     if (map === undefined || reading.isBad(item)) return [];

@@ -15,7 +15,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   ports: "forwarded ports",
   disk: "private disks",
   vlans: "VLANs",
-  events: "events",
   "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 

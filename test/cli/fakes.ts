@@ -60,6 +60,7 @@ export function report(values: Partial<Report> & { names?: readonly string[] } =
     reachability: [],
     checks: [],
     expectations: [],
+    timeline: null,
     score: { points: 0, of: 0 },
     timing: { checkMs: 12, bootMs: 230, readyMs: 260, verifyMs: 45, totalMs: 340 },
     ...rest,
