@@ -11,6 +11,7 @@ import type { OnProgress } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
 import type { GraphFormat } from "../lab/graph/graph.ts";
 import type { LabPlan } from "../lab/plan/plan.ts";
+import type { Starter, Starters } from "../lab/starters/starters.ts";
 
 export interface FetchOptions {
   readonly signal: AbortSignal;
@@ -28,6 +29,9 @@ export interface Engine {
     options?: { readonly toRun: boolean },
   ): Promise<LabPlan>;
   drawGraph(plan: LabPlan, format: GraphFormat): Promise<string>;
+  listStarters(): Promise<Starters>;
+  /** The text of a new topology file that is to stand in `folder`. */
+  writeStarter(starter: Starter, name: string, folder: string): Promise<string>;
   upLab(options: UpOptions): Promise<{ readonly lab: RunningLab; readonly report: Report }>;
   testLab(options: UpOptions): Promise<Report>;
   listLabs(): Promise<readonly LabSummary[]>;
@@ -40,4 +44,4 @@ export interface Engine {
   examineMachine(): Promise<readonly Finding[]>;
 }
 
-export type { Finding, GraphFormat };
+export type { Finding, GraphFormat, Starter };

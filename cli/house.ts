@@ -19,6 +19,9 @@ export const house: Engine = {
     (await import("../lab/plan/plan-file.ts")).planFile(file, env, options),
   drawGraph: async (plan, format) =>
     (await import("../lab/graph/graph.ts")).drawGraph(plan, format),
+  listStarters: async () => (await import("../lab/starters/starters.ts")).listStarters(),
+  writeStarter: async (starter, name, folder) =>
+    (await import("../lab/starters/starters.ts")).starterText(starter, name, folder),
   upLab: async (options) => (await manager()).upLab(options),
   testLab: async (options) => (await manager()).testLab(options),
   listLabs: async () => (await manager()).listLabs(),

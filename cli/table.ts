@@ -99,6 +99,47 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["uml-lab verify", "who reaches whom now?"]],
   },
   {
+    name: "init",
+    summary: "start a new topology file",
+    arguments: [{ name: "NAME", kind: "text", optional: true }],
+    options: [
+      { name: "list", summary: "what there is to start from" },
+      {
+        name: "from",
+        value: "TOPOLOGY",
+        kind: "text",
+        summary: "a copy of a topology that is shipped (default: two-lans)",
+      },
+      { name: "star", value: "N", summary: "N hosts around a switch" },
+      { name: "line", value: "N", summary: "N routers in a row, a host at either end" },
+      { name: "ring", value: "N", summary: "N routers in a ring, a host behind each" },
+      { name: "grid", value: "WxH", summary: "routers in a grid, a host at each corner" },
+      { name: "tree", value: "DEPTHxFANOUT", summary: "a tree of switches, hosts as its leaves" },
+      {
+        name: "fat-tree",
+        value: "K",
+        summary: "a data centre of routers with K ports in three layers",
+      },
+      {
+        name: "output",
+        short: "o",
+        value: "FILE",
+        kind: "file",
+        summary: "write to FILE instead of NAME.yaml; - is standard output",
+      },
+    ],
+    notes: [
+      "The file is commented and addressed, has routes where it has routers, and can be run as it " +
+        "is. Nothing is overwritten.",
+    ],
+    examples: [
+      ["uml-lab init", "two-lans.yaml: two LANs and a router"],
+      ["uml-lab init week1 --ring 6", "week1.yaml: six routers in a ring, hosts behind them"],
+      ["uml-lab init --list", "what there is to start from"],
+      ["uml-lab init --grid 4x4 -o - | less", "look only"],
+    ],
+  },
+  {
     name: "check",
     summary: "read and check FILE only; starts nothing",
     arguments: [FILE],
@@ -450,7 +491,7 @@ export const COMMANDS: readonly CommandSpec[] = [
 /** The headings of the help, in order, with the first command of each. */
 export const GROUPS: readonly (readonly [heading: string, first: string])[] = [
   ["Labs", "up"],
-  ["Topology files", "check"],
+  ["Topology files", "init"],
   ["Running labs", "ps"],
   ["Guests", "exec"],
   ["Links", "link show"],

@@ -237,6 +237,8 @@ const unused = (what: string) => async (): Promise<never> => {
 export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   planFile: unused("planFile"),
   drawGraph: unused("drawGraph"),
+  listStarters: unused("listStarters"),
+  writeStarter: unused("writeStarter"),
   upLab: unused("upLab"),
   testLab: unused("testLab"),
   listLabs: async () => [],
