@@ -201,8 +201,8 @@ export class FabricCore implements NicHost {
     }
     const nowhere: Sink = { send: () => true };
     const directions = [
-      new LinkDirection(nowhere, spec.up, this.clock, () => this.#workbench()),
-      new LinkDirection(nowhere, spec.up, this.clock, () => this.#workbench()),
+      new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
+      new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
     ] as const;
     const portA = this.#plug(a, spec, directions[0]);
     const portB = this.#plug(b, spec, directions[1]);
@@ -299,7 +299,7 @@ export class FabricCore implements NicHost {
     });
   }
 
-  #workbench(): Workbench {
+  workbench(): Workbench {
     this.#bench ??= new Workbench(this.arenas);
     return this.#bench;
   }

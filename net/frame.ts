@@ -16,6 +16,9 @@ import {
 import { Chain } from "./virtio/virtqueue.ts";
 
 export const ETHERNET_HEADER_BYTES = 14;
+const LEAST_TCP4_HEADERS = ETHERNET_HEADER_BYTES + 20 + 20;
+const LEAST_TCP6_HEADERS = ETHERNET_HEADER_BYTES + 40 + 20;
+const LEAST_UDP4_HEADERS = ETHERNET_HEADER_BYTES + 20 + 8;
 
 export class Frame {
   arena: Arena;
@@ -54,6 +57,19 @@ export class Frame {
 
   get wireBytes(): number {
     return this.gsoSize === 0 ? this.bytes : this.bytes + (this.wireFrames - 1) * this.headerBytes;
+  }
+
+  /** The longest frame of a wire that this must become, at the least: options are not looked at. */
+  get leastWireBytes(): number {
+    if (this.gsoSize === 0) return this.bytes;
+    const kind = this.gsoType & ~NET_HDR_GSO_ECN;
+    const headers =
+      kind === NET_HDR_GSO_TCPV4
+        ? LEAST_TCP4_HEADERS
+        : kind === NET_HDR_GSO_TCPV6
+          ? LEAST_TCP6_HEADERS
+          : LEAST_UDP4_HEADERS;
+    return Math.min(this.bytes, headers + this.gsoSize);
   }
 
   get isGroup(): boolean {

@@ -6,8 +6,9 @@
  *     guest tx ring --> drain(budget) --> plug.send(frame) -->  ...  --> send(frame) --> guest rx ring
  *
  * Backpressure: a frame that the receiver has no buffers for stays in the sender's ring until the
- * receiver's next kick; a receiver that does not take any for 20 ms is stalled, and frames to it are
- * dropped until it moves again.
+ * receiver has given some. A receiver that gives none (or next to none) for its patience is stalled:
+ * frames to it are dropped until it moves again, so that its senders go on to others. Who stalls
+ * again and again finds less patience each time.
  */
 
 import { parseMac } from "../base/addresses.ts";
@@ -20,11 +21,21 @@ import type { Sink } from "./link.ts";
 import { type SessionDevice, SessionError, VhostUserSession } from "./vhost-user/session.ts";
 import * as virtio from "./virtio/constants.ts";
 import { Chain, RingError, type Virtqueue } from "./virtio/virtqueue.ts";
+import type { Workbench } from "./workbench.ts";
 
 const RX = 0;
 const TX = 1;
-const STALLED_AFTER_MS = 20;
 const VLAN_TAG_BYTES = 4;
+/** What a GSO frame can have: 64 KB of packet. A chain may hold far more, and is no frame then. */
+const LONGEST_GSO_BYTES = 0x1_0000 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
+
+/** How long senders wait for a receiver without buffers. */
+const PATIENCE_MS = 20;
+const LEAST_PATIENCE_MS = 2;
+/** Full patience again after so long without a stall. */
+const FORGIVEN_AFTER_MS = 1000;
+/** One in so many of its buffers makes a receiver one that moves; fewer is a trick, or as good as none. */
+const ROOM_SHARE = 16;
 
 const bit = (feature: number) => 1n << BigInt(feature);
 
@@ -55,6 +66,8 @@ const CALL = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 export interface NicHost {
   readonly arenas: Arenas;
   readonly clock: { readonly nowMs: number };
+  /** Where frames are taken apart for guests that took no offloads. */
+  workbench(): Workbench;
   /** Watches the kick descriptor of a queue, or the session's socket (queue -1). */
   watch(nic: Nic, fd: number, queue: number): void;
   unwatch(fd: number): void;
@@ -84,6 +97,8 @@ export class Nic implements Sink, SessionDevice {
   readonly #rxWritten = new Uint32Array(virtio.LARGEST_QUEUE);
   readonly #waiters: Nic[] = [];
   #frame: Frame | undefined;
+  /** One frame of a wire, of those that a GSO frame is cut into. */
+  #piece: Frame | undefined;
   #plug: Sink | undefined;
   #session: VhostUserSession | undefined;
   #rx: Virtqueue | undefined;
@@ -96,6 +111,8 @@ export class Nic implements Sink, SessionDevice {
   /** Since when the receive ring is full; NaN when it is not. */
   #fullSinceMs = Number.NaN;
   #stalled = false;
+  #patienceMs = PATIENCE_MS;
+  #stalledAtMs = Number.NEGATIVE_INFINITY;
   #linkUp = false;
   #ringErrors = 0;
   #lastRingError: string | null = null;
@@ -231,7 +248,7 @@ export class Nic implements Sink, SessionDevice {
       queue.readChain(head, false, chain);
       if (!frame.parse(arena)) {
         this.fromGuest.drop("malformed");
-      } else if (frame.gsoSize === 0 && frame.bytes > this.#longestFrame) {
+      } else if (frame.bytes > (frame.gsoSize === 0 ? this.#longestFrame : LONGEST_GSO_BYTES)) {
         this.fromGuest.drop("too-long");
       } else if (plug === undefined) {
         this.fromGuest.drop("no-peer");
@@ -258,18 +275,29 @@ export class Nic implements Sink, SessionDevice {
 
   // ------------------------------------------------------------------ to the guest
 
-  /** The guest put new buffers into its receive ring. */
+  /** The guest says that it put buffers into its receive ring; how many, the ring tells. */
   receiveKicked(): void {
-    this.#stalled = false;
-    this.#fullSinceMs = Number.NaN;
+    const queue = this.#rx;
+    if (queue === undefined) return;
+    try {
+      if (queue.available() >= queue.size / ROOM_SHARE) {
+        this.#stalled = false;
+        this.#fullSinceMs = Number.NaN;
+      }
+    } catch (error) {
+      this.fail(error);
+    }
     this.#wakeWaiters();
   }
 
   /** Called now and then while the ring is full; true once the guest counts as stalled. */
   checkStalled(nowMs: number): boolean {
-    if (Number.isNaN(this.#fullSinceMs) || nowMs - this.#fullSinceMs < STALLED_AFTER_MS)
-      return false;
-    this.#stalled = true;
+    if (!(nowMs - this.#fullSinceMs >= this.#patienceMs)) return false;
+    if (!this.#stalled) {
+      this.#stalled = true;
+      this.#stalledAtMs = nowMs;
+      this.#patienceMs = Math.max(this.#patienceMs / 2, LEAST_PATIENCE_MS);
+    }
     this.#wakeWaiters();
     return true;
   }
@@ -285,20 +313,42 @@ export class Nic implements Sink, SessionDevice {
   send(frame: Frame): boolean {
     const queue = this.#rx;
     if (queue === undefined) return this.#drop("no-peer");
-    if (frame.gsoSize === 0 ? frame.bytes > this.#longestFrame : !this.#offloads) {
-      return this.#drop("too-long");
+    if (frame.leastWireBytes > this.#longestFrame) {
+      return this.#drop("too-long", frame.wireFrames);
     }
-    if (frame.flags !== 0 && !this.#checksums) return this.#drop("too-long");
     try {
-      return this.#receive(queue, frame);
+      const whole = frame.gsoSize === 0 ? frame.flags === 0 || this.#checksums : this.#offloads;
+      return whole ? this.#receive(queue, frame) : this.#receivePieces(queue, frame);
     } catch (error) {
       this.fail(error);
       return this.#drop("no-peer");
     }
   }
 
-  #drop(reason: "no-peer" | "too-long" | "stalled" | "no-buffer"): true {
-    this.toGuest.drop(reason);
+  #drop(reason: "no-peer" | "too-long" | "stalled" | "no-buffer" | "malformed", frames = 1): true {
+    this.toGuest.drop(reason, frames);
+    return true;
+  }
+
+  /** For a guest that took no offloads: the frames of a wire, their checksums finished. */
+  #receivePieces(queue: Virtqueue, frame: Frame): true {
+    const bench = this.#host.workbench();
+    const { arena } = bench.region;
+    if (!bench.takeApart(frame)) return this.#drop("malformed");
+    this.#piece ??= new Frame(arena);
+    const piece = this.#piece;
+    const at = bench.segmentAt - virtio.NET_HEADER_BYTES;
+    bench.u8.fill(0, at, bench.segmentAt);
+    for (let bytes = bench.nextSegment(); bytes > 0; bytes = bench.nextSegment()) {
+      piece.chain.count = 1;
+      piece.chain.offsets[0] = at;
+      piece.chain.lengths[0] = virtio.NET_HEADER_BYTES + bytes;
+      piece.chain.bytes = virtio.NET_HEADER_BYTES + bytes;
+      piece.patient = false; // half a frame can't wait
+      if (!piece.parse(arena)) this.#drop("malformed");
+      else if (bytes > this.#longestFrame) this.#drop("too-long");
+      else this.#receive(queue, piece);
+    }
     return true;
   }
 
@@ -378,7 +428,13 @@ export class Nic implements Sink, SessionDevice {
       // it made room meanwhile; the frame is longer than the whole ring if this fails again
       return this.#drop("no-buffer");
     }
-    if (Number.isNaN(this.#fullSinceMs)) this.#fullSinceMs = this.#host.clock.nowMs;
+    const { nowMs } = this.#host.clock;
+    if (Number.isNaN(this.#fullSinceMs)) {
+      this.#fullSinceMs = nowMs;
+      if (nowMs - this.#stalledAtMs > FORGIVEN_AFTER_MS) this.#patienceMs = PATIENCE_MS;
+    } else if (this.checkStalled(nowMs)) {
+      return this.#drop("stalled");
+    }
     this.#host.becameFull(this);
     if (sender !== undefined && !this.#waiters.includes(sender)) this.#waiters.push(sender);
     return false;
