@@ -8,6 +8,7 @@
  * late reads zeros instead of ending the process.
  */
 
+import { fstatSync } from "node:fs";
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
@@ -110,6 +111,10 @@ export class Arenas {
       throw new RangeError(`a guest's RAM of ${bytes} bytes can't be mapped`);
     }
     if (fileOffset % PAGE !== 0) throw new RangeError(`RAM at the odd file offset ${fileOffset}`);
+    // behind a file's end there is no memory, only SIGBUS
+    if (!(fileOffset + bytes <= fstatSync(fd).size)) {
+      throw new RangeError("a guest's RAM that is longer than its file");
+    }
     const place = this.#place(bytes);
     try {
       place.arena.map(place.offset, bytes, fd, fileOffset);

@@ -149,7 +149,11 @@ export class Nic implements Sink, SessionDevice {
     if (this.#linkUp === up) return;
     this.#linkUp = up;
     this.config[virtio.CONFIG_STATUS] = up ? virtio.STATUS_LINK_UP : 0;
-    this.#session?.configChanged();
+    try {
+      this.#session?.configChanged();
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   // ------------------------------------------------------------------ the session
