@@ -2,7 +2,7 @@
  * Guests' RAM, mapped side by side into reserved regions of this process so that one typed array
  * reaches all of it: a frame is moved by `copyWithin`, without an allocation.
  *
- *     arena (2 GiB reserved): | page of zeros | RAM of alice | RAM of bob | ...free... |
+ *     arena (2 GiB reserved): | scratch page | RAM of alice | RAM of bob | ...free... |
  *
  * A region that a guest left is covered with anonymous memory, never unmapped: an access that comes
  * late reads zeros instead of ending the process.
@@ -38,7 +38,7 @@ export class Arena {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
-  /** Free ranges, sorted by offset, never touching. The first page is never given out. */
+  /** Free ranges, sorted by offset, never touching. The first page, scratch for tags, is never given out. */
   #free: { offset: number; bytes: number }[];
 
   constructor(bytes = ARENA_BYTES) {

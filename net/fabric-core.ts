@@ -20,7 +20,9 @@ import type {
 import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
 import { fabricSends, Nic, type NicHost } from "./nic.ts";
+import { StormGuard } from "./storm-guard.ts";
 import { Switch, type SwitchPort } from "./switch.ts";
+import { Retagger } from "./vlan.ts";
 import { WatchDesk } from "./watch-desk.ts";
 import { Workbench } from "./workbench.ts";
 
@@ -47,6 +49,8 @@ interface Plugged {
 export class FabricCore implements NicHost {
   readonly arenas = new Arenas();
   readonly clock = { nowMs: 0, nowNs: 0 };
+  readonly storms = new StormGuard(this.clock);
+  readonly retagger = new Retagger();
   readonly #watcher: Watcher;
   readonly #emit: (event: FabricEvent) => void;
   readonly #nics = new Map<string, Nic>();
@@ -179,7 +183,7 @@ export class FabricCore implements NicHost {
     if (this.#switches.has(spec.switch)) {
       throw new FabricRequestError(`there is a switch ${spec.switch} already`);
     }
-    this.#switches.set(spec.switch, new Switch(spec, this.clock));
+    this.#switches.set(spec.switch, new Switch(spec, this));
   }
 
   removeSwitch(name: string): void {
@@ -275,11 +279,7 @@ export class FabricCore implements NicHost {
         up: directions[0].up,
         directions: [directions[0].counters.toJSON(), directions[1].counters.toJSON()],
       })),
-      switches: [...this.#switches.values()].map((one) => ({
-        switch: one.spec.switch,
-        flooded: one.flooded,
-        addresses: one.addresses(),
-      })),
+      switches: [...this.#switches.values()].map((one) => one.counters()),
       captures: this.#captures.counters(),
       watches: this.#watches.counters(),
     };
@@ -307,8 +307,10 @@ export class FabricCore implements NicHost {
   #checkFree(end: LinkEnd): void {
     if (end.kind === "switch") {
       this.#switch(end.switch);
-      if (end.vlan !== undefined || end.trunk !== undefined) {
-        throw new FabricRequestError("VLANs are not there yet");
+      for (const vlan of [end.vlan ?? 1, ...(end.trunk ?? [])]) {
+        if (!(Number.isInteger(vlan) && vlan >= 1 && vlan <= 4094)) {
+          throw new FabricRequestError(`there is no VLAN ${vlan}`);
+        }
       }
     } else if (this.#nicOf(end).isPlugged) {
       throw new FabricRequestError(`the NIC ${end.nic} is plugged in already`);
@@ -316,7 +318,7 @@ export class FabricCore implements NicHost {
   }
 
   #plug(end: LinkEnd, spec: LinkSpec, direction: LinkDirection): SwitchPort | undefined {
-    if (end.kind === "switch") return this.#switch(end.switch).plug(spec.link, direction);
+    if (end.kind === "switch") return this.#switch(end.switch).plug(spec.link, direction, end);
     this.#nicOf(end).plug(direction, spec.up);
     return undefined;
   }

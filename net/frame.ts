@@ -135,6 +135,23 @@ export class Frame {
     return true;
   }
 
+  /** The two bytes behind an 802.1Q tag's type: priority and VLAN; -1 where the frame ends before. */
+  get tagControl(): number {
+    let before = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+    let control = 0;
+    let read = 0;
+    const { chain, arena } = this;
+    for (let i = 0; i < chain.count; i++) {
+      const length = chain.lengths[i]!;
+      for (let j = before; j < length; j++) {
+        control = (control << 8) | arena.u8[chain.offsets[i]! + j]!;
+        if (++read === 2) return control;
+      }
+      before = Math.max(0, before - length);
+    }
+    return -1;
+  }
+
   #gather(total: number): void {
     const { chain, arena } = this;
     let filled = 0;

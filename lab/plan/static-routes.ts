@@ -16,7 +16,7 @@ import {
   type IpAddress,
   networkOf,
 } from "../../base/addresses.ts";
-import { segmentsOf } from "../topology/segments.ts";
+import { segmentsOf, transparentSwitches } from "../topology/segments.ts";
 import type { Topology, TopologyGuest, TopologyRoute } from "../topology/topology.ts";
 
 interface Attachment {
@@ -35,8 +35,8 @@ interface Hop {
 export function staticRoutes(topology: Topology): Map<string, TopologyRoute[]> {
   const routes = new Map<string, TopologyRoute[]>();
   for (const guest of topology.guests) routes.set(guest.name, []);
-  const hubs = new Set(topology.switches.filter(({ hub }) => hub).map(({ name }) => name));
-  const segment = segmentsOf(topology.links, hubs);
+  const { links, switches } = topology;
+  const segment = segmentsOf(links, transparentSwitches(links, switches));
   for (const family of [4, 6] as const) addFamily(topology, family, segment, routes);
   return routes;
 }

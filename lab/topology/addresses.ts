@@ -132,12 +132,12 @@ export function checkClashes(
   reading: Reading,
   guests: Guests,
   links: readonly LinkDraft[],
-  hubs: ReadonlySet<string>,
+  transparent: ReadonlySet<string>,
 ): void {
   const lineOf = (at: Span) => reading.source.position(at.start).line;
   const owners = new Map<string, { readonly who: string; readonly at: Span }>();
   const macs = new Map<string, { readonly who: string; readonly at: Span }>();
-  const segment = segmentsOf(links, hubs, { pulled: true });
+  const segment = segmentsOf(links, transparent, { pulled: true });
   const subnets = new Map<string, { network: InterfaceAddress; who: string; at: Span }[]>();
   for (const [guest, item] of inFileOrder(guests)) {
     const who = `${guest.name}:${item.name}`;

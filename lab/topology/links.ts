@@ -17,7 +17,7 @@ import { expand, parseRange } from "./ranges.ts";
 import { asList, asMap, asScalar, type Reading } from "./reading.ts";
 import type { Span } from "./source.ts";
 import type { TopologyEnd, TopologyLink } from "./topology.ts";
-import { type MapNode, type Node, type ScalarNode, spanIn } from "./tree.ts";
+import { type MapNode, type Node, spanIn } from "./tree.ts";
 
 /** Subnets that a link between two guests gives to ends without an address. */
 export interface LinkDraft extends TopologyLink {
@@ -391,28 +391,4 @@ export function readImpairment(reading: Reading, map: MapNode | undefined): Impa
   return Object.fromEntries(
     Object.entries(all).filter(([, value]) => value !== undefined),
   ) as Impairment;
-}
-
-/** The keys of a link that impair it, for `notYet` and for advice. */
-export const IMPAIRMENT_KEYS = [
-  "delay",
-  "jitter",
-  "loss",
-  "duplicate",
-  "corrupt",
-  "reorder",
-  "rate",
-  "queue",
-] as const;
-
-export function useOfLinks(reading: Reading, top: MapNode): void {
-  for (const item of asList(top.entries.get("links")?.value)?.items ?? []) {
-    const options = asMap(item);
-    const used = (keys: readonly string[]): ScalarNode | undefined =>
-      keys.map((key) => options?.entries.get(key)?.key).find((key) => key !== undefined);
-    const impaired = used([...IMPAIRMENT_KEYS, "from"]);
-    if (impaired !== undefined) reading.use("impairments", impaired);
-    const vlan = used(["vlan", "trunk"]);
-    if (vlan !== undefined) reading.use("vlans", vlan);
-  }
 }

@@ -14,7 +14,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   internet: "internet access",
   ports: "forwarded ports",
   disk: "private disks",
-  vlans: "VLANs",
   "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 

@@ -16,12 +16,12 @@ import { readEvents } from "./events.ts";
 import { readExpectations } from "./expectations.ts";
 import { type GuestDraft, interfaceOf, readGuests, readKernel } from "./guests.ts";
 import { MOST_GUESTS, MOST_INTERFACES } from "./kinds.ts";
-import { checkFrom, readLinks, useOfLinks } from "./links.ts";
+import { checkFrom, readLinks } from "./links.ts";
 import { Names } from "./names.ts";
 import { Problems } from "./problems.ts";
 import { asMap, Reading } from "./reading.ts";
 import { checkSchema } from "./schema.ts";
-import { switchLoops } from "./segments.ts";
+import { switchLoops, transparentSwitches } from "./segments.ts";
 import { Source } from "./source.ts";
 import type { Topology, TopologyGuest, TopologyRoute, TopologySwitch } from "./topology.ts";
 import { type MapNode, readTree } from "./tree.ts";
@@ -123,10 +123,10 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   });
   const hubs = new Set(switches.filter(({ hub }) => hub).map(({ name }) => name));
   const links = readLinks(reading, top, names, guests, hubs);
+  const transparent = transparentSwitches(links, switches);
   checkFrom(reading, top);
-  useOfLinks(reading, top);
   if (reading.boolean(top, "allow_loops") !== true) {
-    for (const { link, loop } of switchLoops(links, hubs)) {
+    for (const { link, loop } of switchLoops(links, transparent)) {
       reading.problems.add(
         "SWITCH_LOOP",
         { start: link.places[0].start, end: link.places[1].end },
@@ -137,7 +137,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   }
   for (const guest of guests.values()) fillInterfaces(reading, guest);
   giveAddresses(reading, names, guests, links);
-  checkClashes(reading, guests, links, hubs);
+  checkClashes(reading, guests, links, transparent);
   const routes = readRoutes(reading, names, guests, links);
   const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);
   const events = readEvents(reading, top, names, links);

@@ -2,7 +2,8 @@
  * Which interfaces hear each other: broadcast domains through cables and switches, VLAN by VLAN.
  *
  * A domain is a set of *places*: an interface (`alice:eth0`), or a VLAN of a switch (`lan/1`). A
- * cable joins the places of its two ends; a port without `vlan` and `trunk` is untagged in VLAN 1.
+ * cable joins the places of its two ends; a port without `vlan` and `trunk` is untagged in VLAN 1. A
+ * switch none of whose ports has either, and a hub, lets every tag through (`transparent`).
  */
 
 import type { TopologyEnd, TopologyLink } from "./topology.ts";
@@ -16,13 +17,13 @@ interface Port {
   readonly tags: readonly Tag[] | undefined;
 }
 
-function portOf(end: TopologyEnd, hubs: ReadonlySet<string>): Port {
+function portOf(end: TopologyEnd, transparent: ReadonlySet<string>): Port {
   if (end.kind === "guest") {
     const place = `${end.guest}:${end.interface}`;
     return { placeOf: (tag) => (tag === "untagged" ? place : undefined), tags: ["untagged"] };
   }
   const { switch: name, vlan, trunk } = end;
-  if (hubs.has(name)) {
+  if (transparent.has(name)) {
     return { placeOf: (tag) => `${name}/${tag === "untagged" ? 1 : tag}`, tags: undefined };
   }
   const native = vlan ?? (trunk === undefined ? 1 : undefined);
@@ -39,9 +40,28 @@ function portOf(end: TopologyEnd, hubs: ReadonlySet<string>): Port {
   };
 }
 
+/** Hubs, and switches none of whose ports says anything of VLANs: tags cross them as they are. */
+export function transparentSwitches(
+  links: readonly TopologyLink[],
+  switches: readonly { readonly name: string; readonly hub: boolean }[],
+): Set<string> {
+  const aware = new Set(
+    links.flatMap(({ ends }) =>
+      ends.flatMap((end) =>
+        end.kind === "switch" && (end.vlan !== undefined || end.trunk !== undefined)
+          ? [end.switch]
+          : [],
+      ),
+    ),
+  );
+  return new Set(
+    switches.filter(({ name, hub }) => hub || !aware.has(name)).map(({ name }) => name),
+  );
+}
+
 /** The pairs of places that a link joins. */
-export function joinsOf(link: TopologyLink, hubs: ReadonlySet<string>): [string, string][] {
-  const [a, b] = link.ends.map((end) => portOf(end, hubs)) as [Port, Port];
+export function joinsOf(link: TopologyLink, transparent: ReadonlySet<string>): [string, string][] {
+  const [a, b] = link.ends.map((end) => portOf(end, transparent)) as [Port, Port];
   const joins: [string, string][] = [];
   for (const tag of a.tags ?? b.tags ?? ["untagged" as const]) {
     const left = a.placeOf(tag);
@@ -78,13 +98,13 @@ export class Unions {
  */
 export function segmentsOf(
   links: readonly TopologyLink[],
-  hubs: ReadonlySet<string>,
+  transparent: ReadonlySet<string>,
   { pulled = false } = {},
 ): (place: string) => string {
   const unions = new Unions();
   for (const link of links) {
     if (!link.up && !pulled) continue;
-    for (const [a, b] of joinsOf(link, hubs)) unions.join(a, b);
+    for (const [a, b] of joinsOf(link, transparent)) unions.join(a, b);
   }
   return (place) => unions.root(place);
 }
@@ -95,7 +115,7 @@ export function segmentsOf(
  */
 export function switchLoops<L extends TopologyLink>(
   links: readonly L[],
-  hubs: ReadonlySet<string>,
+  transparent: ReadonlySet<string>,
 ): { readonly link: L; readonly loop: readonly string[] }[] {
   const unions = new Unions();
   const neighbours = new Map<string, string[]>();
@@ -106,7 +126,7 @@ export function switchLoops<L extends TopologyLink>(
     // A switch on itself is told where the link is read.
     if (a.switch === b.switch) continue;
     let closed: string[] | undefined;
-    for (const [left, right] of joinsOf(link, hubs)) {
+    for (const [left, right] of joinsOf(link, transparent)) {
       if (!unions.join(left, right)) {
         closed ??= way(neighbours, left, right).map((place) =>
           place.slice(0, place.lastIndexOf("/")),

@@ -185,7 +185,10 @@ export interface LinkCounters {
 
 export interface SwitchCounters {
   readonly switch: string;
+  /** Frames that went to every other port. */
   readonly flooded: number;
+  /** What was dropped where it came in, by the link it came by. */
+  readonly ports: readonly { readonly link: string; readonly drops: DirectionCounters["drops"] }[];
   readonly addresses: readonly {
     readonly mac: string;
     readonly vlan: number;

@@ -1,0 +1,136 @@
+/** Switches, cables and counters with real kernels: VLANs, long frames, loops, carriers. */
+
+import { expect } from "chai";
+import { eventually, House } from "./house.ts";
+
+const TRUNK = `guests:
+  a: {}
+  b: {}
+  c: {}
+  stick:
+    run:
+      - ip link add link eth0 name eth0.10 type vlan id 10
+      - ip address add 10.0.10.9/24 dev eth0.10
+      - ip link set eth0.10 up
+switches: [s, t]
+links:
+  - { ends: [a:eth0=10.0.10.1/24, s], vlan: 10 }
+  - { ends: [b:eth0=10.0.10.2/24, t], vlan: 10 }
+  - { ends: [c:eth0=10.0.10.3/24, t], vlan: 20 }
+  - { ends: [s, t], name: trunk, vlan: 1, trunk: [10, 20] }
+  - { ends: [stick, t], name: stick, trunk: [10] }
+expect:
+  settle: 300ms
+  reach: ["a <-> b"]
+  isolate: ["a <-> c", "b <-> c"]
+`;
+
+const LOOP = `guests:
+  a: {}
+  b: {}
+allow_loops: true
+switches: [s, t]
+links:
+  - [a:eth0=10.0.0.1/24, s]
+  - [b:eth0=10.0.0.2/24, t]
+  - [s, t]
+  - [s, t]
+  - [s, t]
+expect: { reach: [] }
+`;
+
+const LONG = `guests:
+  a: {}
+  b: {}
+  c: {}
+switches: [s]
+links:
+  - { ends: [a:eth0=10.0.0.1/24, s], mtu: 9000 }
+  - { ends: [b:eth0=10.0.0.2/24, s], mtu: 9000 }
+  - { ends: [a:eth1=10.0.1.1/24, c:eth0=10.0.1.2/24], mtu: 65535 }
+expect: { reach: ["a -> b", "a -> c"] }
+`;
+
+const MIB = 1 << 20;
+
+describe("cables and switches", function () {
+  this.timeout(180_000);
+  let house: House;
+  before(() => {
+    house = new House();
+  });
+  after(() => house.check());
+  afterEach(async () => {
+    await house.run("down", "--all");
+  });
+
+  const sh = async (guest: string, command: string) => {
+    const { status, stdout, stderr } = await house.run("exec", guest, "--", "sh", "-c", command);
+    expect(status, `${guest}: ${command}: ${stdout}${stderr}`).to.equal(0);
+    return stdout;
+  };
+
+  for (const kernel of ["debian", "auto"]) {
+    it(`keeps VLANs apart and trunks them, to a guest too, with the kernel ${kernel}`, async () => {
+      await house.json(0, "up", house.topology("vlans", `kernel: ${kernel}\n${TRUNK}`));
+      // a guest with an interface of the VLAN on the trunk: a whole stream, offloads and all
+      await sh("stick", "sleep 1000 | nc -l -p 99 > /tmp/got & sleep 0.2");
+      await sh("a", "ping -c 1 -W 2 10.0.10.9");
+      const sent = await sh(
+        "b",
+        `head -c ${8 * MIB} /dev/urandom > /tmp/data; nc -w 2 10.0.10.9 99 < /tmp/data > /dev/null; sha256sum < /tmp/data`,
+      );
+      await eventually("the whole stream", async () => {
+        return Number(await sh("stick", "wc -c < /tmp/got")) === 8 * MIB;
+      });
+      expect(await sh("stick", "sha256sum < /tmp/got")).to.equal(sent);
+      const { counters } = await house.json(0, "status");
+      const vlans = counters.switches.flatMap((one: { addresses: { vlan: number }[] }) =>
+        one.addresses.map(({ vlan }) => vlan),
+      );
+      expect([...new Set(vlans)].sort()).to.include.members([10]);
+      expect(vlans).to.not.include(0);
+      // its untagged frames are of no VLAN there
+      const stick = counters.switches[1].ports.find(
+        (one: { link: string }) => one.link === "stick",
+      );
+      expect(stick.drops.vlan).to.be.greaterThan(0);
+    });
+  }
+
+  it("lets long frames through, to 9000 bytes and beyond", async () => {
+    await house.json(0, "up", house.topology("long", LONG));
+    await sh("a", "ping -c 1 -W 2 -M do -s 8972 10.0.0.2");
+    await sh("a", "ping -c 1 -W 2 -M do -s 65000 10.0.1.2");
+    expect(
+      (await house.run("exec", "a", "--", "ping", "-M", "do", "-s", "8973", "10.0.0.2", "-c", "1"))
+        .status,
+    ).to.not.equal(0);
+    expect(await sh("b", "cat /sys/class/net/eth0/mtu")).to.equal("9000\n");
+  });
+
+  it("survives a loop of switches: drops its storm, counts it, and goes on", async () => {
+    await house.json(0, "up", house.topology("loop", LOOP));
+    await house.run("exec", "a", "--", "ping", "-c", "3", "-W", "1", "10.0.0.2");
+    const { counters } = await house.json(0, "status");
+    const storms = counters.switches.flatMap((one: { ports: { drops: { storm?: number } }[] }) =>
+      one.ports.map(({ drops }) => drops.storm ?? 0),
+    );
+    expect(Math.max(...storms)).to.be.greaterThan(0);
+    await sh("b", "true");
+  });
+
+  it("pulls a carrier with the cable, and gives it back", async () => {
+    await house.json(0, "up", house.topology("long", LONG));
+    await house.json(0, "link", "down", "a:eth1--c:eth0");
+    await eventually("no carrier", async () => {
+      return (await sh("c", "cat /sys/class/net/eth0/carrier")) === "0\n";
+    });
+    expect(await sh("a", "ip -o link show eth1")).to.match(/NO-CARRIER/);
+    await house.json(0, "link", "up", "a:eth1--c:eth0");
+    await eventually("a carrier", async () => {
+      return (await sh("c", "cat /sys/class/net/eth0/carrier")) === "1\n";
+    });
+    await sh("a", "ping -c 1 -W 2 10.0.1.2");
+  });
+});
