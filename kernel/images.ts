@@ -14,7 +14,9 @@ import { ensurePublished, hashOf, listRoom, lookUp, type Published } from "./cac
 import type { Image } from "./guest/spec.ts";
 import { buildFromPackages } from "./images/from-packages.ts";
 import { LEFT_OUT, type Recipe, recipeFor } from "./images/recipe.ts";
+import { SKELETON_DATA } from "./images/skeleton.ts";
 import { COMPRESSION } from "./images/squashfs.ts";
+import { STAND_INS } from "./images/stand-ins.ts";
 import type { EnsureOptions } from "./progress.ts";
 
 export interface ImageManifest {
@@ -32,9 +34,9 @@ export interface ImageManifest {
 }
 
 /** A change of how trees are laid out gets new images. */
-const LAYOUT = 1;
+const LAYOUT = 2;
 
-const LATER = /^(router|host|docker:.*|dir:.*|file:.*|packages:.*)$/s;
+const LATER = /^(host|docker:.*|dir:.*|file:.*|packages:.*)$/s;
 
 /**
  * The image for a reference as a topology writes it; made first if it isn't there. Throws NO_IMAGE
@@ -79,7 +81,7 @@ export function listImages(): Promise<readonly Image[]> {
  * the archive's lists. The id in the manifest is of the bytes.
  */
 function entryName(recipe: Recipe): string {
-  return `${recipe.reference}-${hashOf({ LAYOUT, COMPRESSION, LEFT_OUT, recipe }, 8)}`;
+  return `${recipe.reference}-${hashOf({ LAYOUT, COMPRESSION, LEFT_OUT, SKELETON_DATA, STAND_INS, recipe }, 8)}`;
 }
 
 function toImage({ folder, manifest }: Published<ImageManifest>): Image {

@@ -833,8 +833,8 @@ static void make_root(const char *type, const char *modules) {
     call1(SYS_chdir, "/");
     mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=620,gid=5,ptmxmode=666");
     mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-    mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755");
     mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+    call2(SYS_mkdir, "/run", 0755); /* the image's own, on the writable layer: what daemons need is there */
     mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     call2(SYS_symlink, "/proc/self/fd", "/dev/fd");
     call2(SYS_symlink, "/proc/self/fd/0", "/dev/stdin");

@@ -86,6 +86,12 @@ export async function applySetup(
       agent.writeFile(path, content, mode).catch(failing("files")),
     ),
   );
+  for (const { name, start } of setup.services) {
+    signal.throwIfAborted();
+    const { code, stdout, stderr } = await agent.run(start);
+    if (code !== 0)
+      throw fail(`${name} does not run: ${`${stdout}${stderr}`.trim() || `status ${code}`}`);
+  }
   for (const command of setup.run) {
     signal.throwIfAborted();
     const { code, stdout, stderr } = await agent.run(command);

@@ -61,6 +61,13 @@ export interface GuestFile {
   readonly mode: number;
 }
 
+/** A daemon or several: a shell script starts them, and they answer when it has ended well. */
+export interface GuestService {
+  /** For messages: `FRR`. */
+  readonly name: string;
+  readonly start: string;
+}
+
 /** Everything the guest is told once its agent answers, in this order. All values are checked. */
 export interface GuestSetup {
   readonly hostname: string;
@@ -72,6 +79,8 @@ export interface GuestSetup {
   readonly routes: readonly { readonly to: string; readonly via: string }[];
   readonly files: readonly GuestFile[];
   readonly env: Readonly<Record<string, string>>;
+  /** Started one after another, before `run`. */
+  readonly services: readonly GuestService[];
   readonly run: readonly string[];
 }
 

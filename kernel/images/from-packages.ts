@@ -3,7 +3,7 @@
  * matter, finished with what maintainer scripts would have done, and packed as root's.
  */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Builder } from "../cache/cache.ts";
 import { downloadPackages } from "../packages/apt.ts";
@@ -13,9 +13,17 @@ import { openPlace } from "../packages/open-place.ts";
 import { packageInfoOf, unpackPackage } from "../packages/unpack.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool } from "../tools.ts";
+import {
+  foldersOfTree,
+  joinWishes,
+  readScript,
+  type Wishes,
+  wishesOfTree,
+} from "./maintainer-scripts.ts";
 import { LEFT_OUT, type Recipe } from "./recipe.ts";
 import { finishTree, laySkeleton } from "./skeleton.ts";
 import { makeSquashfs } from "./squashfs.ts";
+import { putStandIns } from "./stand-ins.ts";
 
 /** Nobody reads these at a guest's prompt. */
 const NOT_UNPACKED = [
@@ -33,7 +41,6 @@ const NOT_UNPACKED = [
   "./usr/lib/*/gconv/*",
   "./lib/systemd/*",
   "./usr/lib/systemd/*",
-  "./etc/init.d/*",
   "./usr/share/initramfs-tools/*",
   "./etc/apparmor.d/*",
   "./etc/skel/*",
@@ -63,8 +70,10 @@ export async function buildFromPackages(
   const alone = { packages: recipe.alone, into: debs, closure: undefined };
   const paths = await downloadPackages(archive, alone, options, place);
   const tree = join(scratch, "tree");
+  const control = join(scratch, "control");
   mkdirSync(tree);
   laySkeleton(tree);
+  const wishes: Wishes[] = [];
   const what = `unpacking the image ${recipe.reference}`;
   for (const [index, deb] of paths.entries()) {
     onProgress?.({ what, done: index, total: paths.length, unit: "items" });
@@ -72,17 +81,43 @@ export async function buildFromPackages(
       place,
       signal,
       lockFd: lock.fd,
-      except: NOT_UNPACKED,
+      except: [...NOT_UNPACKED, ...exceptionsOf(recipe, deb)],
     });
+    await runOrFail(["dpkg-deb", "--control", deb, control], what, { place, signal });
+    wishes.push(...SCRIPTS.map((script) => readScript(textOf(join(control, script)))));
+    rmSync(control, { recursive: true });
   }
-  finishTree(tree, await appletsOf(join(tree, "usr/bin/busybox"), signal));
+  const owners = finishTree(tree, {
+    applets: await appletsOf(join(tree, "usr/bin/busybox"), signal),
+    wishes: joinWishes([...wishes, wishesOfTree(tree)]),
+    folders: foldersOfTree(tree),
+  });
+  if (recipe.services) putStandIns(tree);
   onProgress?.({ what: `packing the image ${recipe.reference}`, done: 0, unit: "items" });
   await packing;
-  await makeSquashfs(tree, file, { ...options, place, lock, compression: "fast" });
+  await makeSquashfs(tree, file, { ...options, place, lock, compression: "fast", owners });
   return paths
     .map(packageInfoOf)
     .map(({ name, version }) => `${name} ${version}`)
     .sort();
+}
+
+const SCRIPTS = ["preinst", "postinst"];
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function exceptionsOf({ except = {}, services }: Recipe, deb: string): readonly string[] {
+  const { name } = packageInfoOf(deb);
+  const own = Object.entries(except).filter(([pattern]) =>
+    pattern.endsWith("*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern,
+  );
+  return [...(services ? [] : ["./etc/init.d/*"]), ...own.flatMap(([, patterns]) => patterns)];
 }
 
 /** busybox is static, so that it runs here as it will there: `usr/bin/awk`, `sbin/route`, … */

@@ -9,10 +9,21 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { type Accounts, makeAccounts } from "./accounts.ts";
+import type { Alternative, FolderWish, Wishes } from "./maintainer-scripts.ts";
+import type { Owner, Owners } from "./squashfs.ts";
+
+export interface Finish {
+  /** Paths of busybox's applets: `usr/bin/awk`. */
+  readonly applets: readonly string[];
+  readonly wishes: Wishes;
+  readonly folders: readonly FolderWish[];
+}
 
 /** Made before packages are unpacked, so that `./bin/x` lands in `/usr/bin`. */
 const MERGED = ["bin", "sbin", "lib", "lib64"] as const;
@@ -54,42 +65,6 @@ const LINKS: readonly (readonly [path: string, target: string])[] = [
   ["var/run", "/run"],
   ["var/lock", "/run/lock"],
   ["etc/mtab", "/proc/self/mounts"],
-];
-
-/** name, id, group, home, shell; group memberships are of no use to guests. */
-const ACCOUNTS = [
-  "root:0:0:/root:/bin/bash",
-  "daemon:1:1:/usr/sbin:/usr/sbin/nologin",
-  "bin:2:2:/bin:/usr/sbin/nologin",
-  "sys:3:3:/dev:/usr/sbin/nologin",
-  "mail:8:8:/var/mail:/usr/sbin/nologin",
-  "proxy:13:13:/bin:/usr/sbin/nologin",
-  "www-data:33:33:/var/www:/usr/sbin/nologin",
-  "backup:34:34:/var/backups:/usr/sbin/nologin",
-  "sshd:101:65534:/run/sshd:/usr/sbin/nologin",
-  "tcpdump:102:102:/nonexistent:/usr/sbin/nologin",
-  "nobody:65534:65534:/nonexistent:/usr/sbin/nologin",
-];
-
-const GROUPS = [
-  "root:0",
-  "daemon:1",
-  "bin:2",
-  "sys:3",
-  "adm:4",
-  "tty:5",
-  "disk:6",
-  "mail:8",
-  "kmem:15",
-  "proxy:13",
-  "www-data:33",
-  "backup:34",
-  "utmp:43",
-  "staff:50",
-  "users:100",
-  "tcpdump:102",
-  "input:104",
-  "nogroup:65534",
 ];
 
 const SCRIPT = 0o755;
@@ -154,6 +129,64 @@ fi
 exec xtables-legacy-multi "$name" "$@"
 `;
 
+/** What daemons' start scripts make where no `tmpfiles.d` says so; only where their user is. */
+const DAEMONS_FOLDERS: readonly FolderWish[] = [
+  { path: "/run/lock", mode: 0o1777, user: "root", group: "root" },
+  { path: "/run/sshd", mode: 0o755, user: "root", group: "root" },
+  { path: "/run/frr", mode: 0o755, user: "frr", group: "frr" },
+  { path: "/etc/frr", mode: 0o755, user: "frr", group: "frr" },
+  { path: "/var/log/frr", mode: 0o755, user: "frr", group: "frr" },
+  { path: "/run/bird", mode: 0o775, user: "bird", group: "bird" },
+  { path: "/run/named", mode: 0o775, user: "root", group: "bind" },
+  { path: "/var/cache/bind", mode: 0o775, user: "root", group: "bind" },
+  { path: "/var/lib/bind", mode: 0o775, user: "root", group: "bind" },
+  { path: "/run/radvd", mode: 0o755, user: "radvd", group: "nogroup" },
+];
+
+const PAM = "usr/lib/x86_64-linux-gnu/security/pam_unix.so";
+
+/** Whoever the accounts' files let in; a package's own rules go before. */
+const PAM_RULES = [
+  "other",
+  "common-auth",
+  "common-account",
+  "common-password",
+  "common-session",
+].map((name) => {
+  const part = name.replace("common-", "");
+  const parts = name === "other" ? ["auth", "account", "password", "session"] : [part];
+  const rules = parts.map(
+    (each) => `${each} required pam_unix.so${each === "auth" ? " nullok" : ""}\n`,
+  );
+  return [PAM, `etc/pam.d/${name}`, rules.join("")] as const;
+});
+
+/** Where the first is there and the second is not: the second's text, `-> ` where it points to, or `= ` what it is a copy of. */
+const CONFIGURATION: readonly (readonly [needs: string, path: string, content: string])[] = [
+  ...PAM_RULES,
+  ["usr/share/bird2/bird.conf", "etc/bird/bird.conf", "= usr/share/bird2/bird.conf"],
+  [
+    "etc/nginx/sites-available/default",
+    "etc/nginx/sites-enabled/default",
+    "-> /etc/nginx/sites-available/default",
+  ],
+  [
+    "usr/sbin/nginx",
+    "var/www/html/index.html",
+    "<!doctype html>\n<title>It works</title>\n<p>It works: nginx on a uml-lab guest.\n",
+  ],
+];
+
+/** All that is laid besides packages, to be part of an image's name: another one is another image. */
+export const SKELETON_DATA = {
+  FOLDERS,
+  LINKS,
+  FILES,
+  DAEMONS_FOLDERS,
+  CONFIGURATION,
+  XTABLES_CHOICE,
+};
+
 /** Lays the empty tree that packages are unpacked into. */
 export function laySkeleton(root: string): void {
   for (const [path, mode] of FOLDERS) {
@@ -165,7 +198,7 @@ export function laySkeleton(root: string): void {
 }
 
 /** What comes after the packages; a file that a package brought stays. */
-export function finishTree(root: string, applets: readonly string[]): void {
+export function finishTree(root: string, { applets, wishes, folders }: Finish): Owners {
   const put = (path: string, text: string, mode = 0o644) => {
     const full = join(root, path);
     if (existsSync(full)) return;
@@ -173,33 +206,64 @@ export function finishTree(root: string, applets: readonly string[]): void {
     writeFileSync(full, text);
     chmodSync(full, mode);
   };
-  const accounts = ACCOUNTS.map((line) => line.split(":"));
-  put("etc/passwd", lines(accounts.map(([n, u, g, h, s]) => `${n}:x:${u}:${g}:${n}:${h}:${s}`)));
-  put("etc/group", lines(GROUPS.map((line) => line.replace(":", ":x:").concat(":"))));
-  // root has no password: whoever reaches a guest's console is its owner
-  put(
-    "etc/shadow",
-    lines(accounts.map(([n]) => `${n}:${n === "root" ? "" : "*"}:19000::::::`)),
-    0o640,
-  );
+  const accounts = makeAccounts(wishes);
+  put("etc/passwd", accounts.passwd);
+  put("etc/group", accounts.group);
+  put("etc/shadow", accounts.shadow, 0o640);
   for (const [path, text, mode] of FILES) put(path, text, mode);
-  linkAlternatives(root, put);
+  const owners = makeFolders(root, folders, accounts);
+  for (const [needs, path, content] of CONFIGURATION) {
+    if (!present(root, needs) || present(root, path)) continue;
+    if (content.startsWith("->")) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      symlinkSync(content.slice(2).trim(), join(root, path));
+    } else if (content.startsWith("= ")) put(path, readFileSync(join(root, needs), "utf8"));
+    else put(path, content);
+  }
+  chooseXtables(root, put);
+  linkAlternatives(root, wishes.alternatives);
   linkApplets(root, applets);
+  return owners;
 }
 
-function linkAlternatives(
+/** Folders that daemons want for themselves; who owns what is not root's. */
+function makeFolders(root: string, wanted: readonly FolderWish[], accounts: Accounts): Owners {
+  const owners = new Map<string, Owner>();
+  for (const { path, mode, user, group } of [...DAEMONS_FOLDERS, ...wanted]) {
+    const [uid, gid] = [accounts.userId(user), accounts.groupId(group)];
+    if (uid === undefined || gid === undefined) continue;
+    // `/var/run/x` and the like are links to the image's own folders
+    const full = join(root, path);
+    mkdirSync(full, { recursive: true });
+    chmodSync(full, mode);
+    if (uid !== 0 || gid !== 0) owners.set(path.slice(1), { uid, gid });
+  }
+  return owners;
+}
+
+function chooseXtables(
   root: string,
   put: (path: string, text: string, mode?: number) => void,
 ): void {
-  if (present(root, "usr/sbin/xtables-nft-multi")) {
-    for (const family of ["iptables", "ip6tables"]) {
-      for (const verb of ["", "-save", "-restore"]) {
-        put(`usr/sbin/${family}${verb}`, XTABLES_CHOICE, SCRIPT);
-      }
+  if (!present(root, "usr/sbin/xtables-nft-multi")) return;
+  for (const family of ["iptables", "ip6tables"]) {
+    for (const verb of ["", "-save", "-restore"]) {
+      put(`usr/sbin/${family}${verb}`, XTABLES_CHOICE, SCRIPT);
     }
   }
+}
+
+/** The best of what packages offer for a name; then `traceroute.db` is `traceroute`. */
+function linkAlternatives(root: string, offered: readonly Alternative[]): void {
+  const best = [...offered].sort(
+    (a, b) => b.priority - a.priority || (a.target < b.target ? -1 : 1),
+  );
+  for (const { link, target } of best) {
+    if (!present(root, target.slice(1)) || present(root, link.slice(1))) continue;
+    mkdirSync(dirname(join(root, link)), { recursive: true });
+    symlinkSync(target, join(root, link));
+  }
   for (const name of namesIn(join(root, "usr/bin"))) {
-    // traceroute.db, traceroute6.db: named so for update-alternatives
     const plain = /^(.*)\.db$/.exec(name)?.[1];
     if (plain && !present(root, `usr/bin/${plain}`)) {
       symlinkSync(name, join(root, "usr/bin", plain));
@@ -233,5 +297,3 @@ function namesIn(folder: string): string[] {
     return [];
   }
 }
-
-const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join("");

@@ -5,10 +5,13 @@
 
 import { formatInterfaceAddress, formatIp } from "../../base/addresses.ts";
 import { Random } from "../../base/random.ts";
+import type { GuestFile, GuestService } from "../../kernel/guest/spec.ts";
 import type { LinkEnd, LinkSpec } from "../../net/control/messages.ts";
 import type { Topology, TopologyEnd, TopologyGuest } from "../topology/topology.ts";
+import { birdFiles, birdService } from "./bird.ts";
 import { eventPlans } from "./events.ts";
 import { expectPlan } from "./expectations.ts";
+import { frrFiles, frrService } from "./frr.ts";
 import { hostTables } from "./hosts.ts";
 import { macAddresses } from "./macs.ts";
 import type { GuestPlan, LabPlan } from "./plan.ts";
@@ -47,8 +50,9 @@ export function makePlan(topology: Topology): LabPlan {
             to: to.prefixLength === 0 ? "default" : formatInterfaceAddress(to),
             via: formatIp(via),
           })),
-          files: guest.files,
+          files: [...daemonFiles(guest), ...guest.files],
           env: guest.env,
+          services: daemonsOf(guest),
           run: guest.run,
         },
       };
@@ -66,6 +70,21 @@ export function makePlan(topology: Topology): LabPlan {
     ...expectPlan(topology.guests, topology, { everyPair: true }),
     events: eventPlans(topology),
   };
+}
+
+/** The file's own `files` come later, and win. */
+function daemonFiles({ frr, bird }: TopologyGuest): GuestFile[] {
+  return [
+    ...(frr === undefined ? [] : frrFiles(frr)),
+    ...(bird === undefined ? [] : birdFiles(bird)),
+  ];
+}
+
+function daemonsOf({ frr, bird }: TopologyGuest): GuestService[] {
+  return [
+    ...(frr === undefined ? [] : [frrService(frr)]),
+    ...(bird === undefined ? [] : [birdService]),
+  ];
 }
 
 const FORWARD: TopologyGuest["sysctl"] = {

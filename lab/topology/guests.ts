@@ -62,13 +62,15 @@ export interface GuestDraft {
   readonly files: readonly GuestFile[];
   readonly env: Readonly<Record<string, string>>;
   readonly run: readonly string[];
+  readonly frr: string | undefined;
+  readonly bird: string | undefined;
 }
 
 /** What one file may weigh: it crosses the control channel into every guest that has it. */
 const LARGEST_FILE = 64 * 1024 * 1024;
 
 /** Keys that `notYet` decides about. */
-const FEATURES = ["frr", "bird", "internet", "ports", "disk"] as const;
+const FEATURES = ["internet", "ports", "disk"] as const;
 
 export function interfaceOf(guest: GuestDraft, name: string): InterfaceDraft {
   let found = guest.interfaces.get(name);
@@ -115,6 +117,8 @@ export function readGuests(
       files: filesOf(reading, keys, files),
       env: texts(keys.entries("env")),
       run: reading.items(keys.get("run")).flatMap((item) => asScalar(item)?.text ?? []),
+      frr: configurationOf(reading, keys, "frr", files),
+      bird: configurationOf(reading, keys, "bird", files),
     };
     checkMemory(reading, keys.scalar("memory"), draft.memoryBytes);
     for (const entry of keys.entries("interfaces")) readInterface(reading, draft, entry);
@@ -124,12 +128,7 @@ export function readGuests(
       if (node === undefined || asScalar(node)?.value === false) continue;
       reading.use(feature, keys.keySpan(feature) ?? node);
     }
-    if (draft.image !== "base") reading.use("image", keys.get("image") ?? key);
     checkPorts(reading, keys, name, hostPorts);
-    for (const feature of ["frr", "bird"]) {
-      const from = reading.scalar(asMap(keys.get(feature)), "from");
-      if (from !== undefined) loadFile(reading, from, files);
-    }
     guests.set(name, draft);
   }
   return guests;
@@ -193,8 +192,26 @@ class GuestKeys {
 const texts = (entries: readonly Entry[]): Record<string, string> =>
   Object.fromEntries(entries.map(({ key, value }) => [key.text, asScalar(value)?.text ?? ""]));
 
+const ROUTING_DAEMONS = ["frr", "bird"] as const;
+
+/** A routing daemon's configuration: text, or `{from: PATH}`. */
+function configurationOf(
+  reading: Reading,
+  keys: GuestKeys,
+  daemon: (typeof ROUTING_DAEMONS)[number],
+  loaded: Map<string, Uint8Array | undefined>,
+): string | undefined {
+  const node = keys.get(daemon);
+  const text = asScalar(node);
+  if (text !== undefined) return text.text;
+  const from = reading.scalar(asMap(node), "from");
+  const content = from === undefined ? undefined : loadFile(reading, from, loaded);
+  return content === undefined ? undefined : Buffer.from(content).toString("utf8");
+}
+
 function imageOf(reading: Reading, keys: GuestKeys): string {
-  const text = keys.text("image") ?? "base";
+  const routes = ROUTING_DAEMONS.some((daemon) => keys.get(daemon) !== undefined);
+  const text = keys.text("image") ?? (routes ? "router" : "base");
   const path = /^(dir|file):(.*)$/s.exec(text);
   if (path !== null) return `${path[1]}:${reading.resolvePath(path[2] as string)}`;
   const packages = /^packages:\[(.*)\]$/s.exec(text)?.[1];

@@ -8,9 +8,6 @@ import type { Topology } from "./topology.ts";
 
 const NOT_YET: Readonly<Record<string, string>> = {
   "clock: virtual": "a virtual clock",
-  image: "images other than `base`",
-  frr: "FRR",
-  bird: "BIRD",
   internet: "internet access",
   ports: "forwarded ports",
   disk: "private disks",

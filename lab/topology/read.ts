@@ -196,5 +196,7 @@ function finishGuest(guest: GuestDraft, routes: readonly TopologyRoute[]): Topol
     files: guest.files,
     env: guest.env,
     run: guest.run,
+    frr: guest.frr,
+    bird: guest.bird,
   };
 }

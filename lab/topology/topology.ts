@@ -39,6 +39,9 @@ export interface TopologyGuest {
   readonly files: readonly GuestFile[];
   readonly env: Readonly<Record<string, string>>;
   readonly run: readonly string[];
+  /** Configuration of routing daemons. */
+  readonly frr: string | undefined;
+  readonly bird: string | undefined;
 }
 
 export interface TopologySwitch {

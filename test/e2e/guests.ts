@@ -39,6 +39,7 @@ export const emptySetup = (hostname: string): GuestSetup => ({
   routes: [],
   files: [],
   env: {},
+  services: [],
   run: [],
 });
 

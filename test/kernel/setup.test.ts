@@ -89,6 +89,7 @@ const setup: GuestSetup = {
   ],
   files: [{ path: "/etc/motd", content: Buffer.from("hi"), mode: 0o640 }],
   env: {},
+  services: [{ name: "FRR", start: "start frr" }],
   run: ["echo one", "echo two"],
 };
 
@@ -133,6 +134,7 @@ describe("guest setup", () => {
         "1400010020010db8000900000000000000000000" +
         "1400050020010db8000000000000000000000001",
       'write /etc/motd 640 "hi"',
+      "run start frr",
       "run echo one",
       "run echo two",
     ]);
@@ -183,10 +185,20 @@ describe("guest setup", () => {
   it("shows the command that failed, its status and output", async () => {
     const agent = new FakeAgent(links());
     agent.status = 3;
-    const error = await failureOf(applySetup("alice", setup, agent, signal));
+    const without = { ...setup, services: [] };
+    const error = await failureOf(applySetup("alice", without, agent, signal));
     expect(error.code).to.equal("GUEST_SETUP");
     expect(error.message).to.equal("guest alice: `echo one` ended with status 3\nout\nerr");
     expect(agent.log).not.to.include("run echo two");
+  });
+
+  it("names the service that does not start, with what it said", async () => {
+    const agent = new FakeAgent(links());
+    agent.status = 1;
+    const error = await failureOf(applySetup("alice", setup, agent, signal));
+    expect(error.code).to.equal("GUEST_SETUP");
+    expect(error.message).to.equal("guest alice: FRR does not run: out\nerr");
+    expect(agent.log).not.to.include("run echo one");
   });
 
   it("finds the file of a setting as sysctl does", () => {
