@@ -1,5 +1,6 @@
 /** The sections of the bench, in the order they are run. */
 
+import { measureCore, renderCore } from "./core.ts";
 import { measureKernels, renderKernels } from "./kernels/kernels.ts";
 import { measureLabs, renderLabs } from "./labs.ts";
 import { measureScale, renderScale } from "./scale.ts";
@@ -18,6 +19,14 @@ export interface Section {
 }
 
 export const sections: readonly Section[] = [
+  {
+    name: "core",
+    title: "The fabric's core alone, beside the same walk in C",
+    async run(options) {
+      const data = await measureCore(options);
+      return { text: renderCore(data), data };
+    },
+  },
   {
     name: "transports",
     title: "End to end between two guests, beside vde_switch and uml_switch",

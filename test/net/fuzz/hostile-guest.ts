@@ -116,18 +116,26 @@ export class HostileFuzz implements Disposable {
 
   #expectService(fill: number): void {
     this.totals.passed += this.#b.receive().length + this.#plain.receive().length;
-    // The hostile guest may have taken an address of theirs: they speak up, as anybody would.
+    const frame = frameOf(C, B, 60 + (fill % 1000), fill);
+    // It may flood them, or have taken an address of theirs: they speak up and try again, as
+    // anybody would, and get through.
+    for (let tries = 0; !this.#reaches(frame); tries++) {
+      if (tries === 20) throw new Error("b no longer reaches c");
+      this.#lab.pass(5);
+    }
+    this.#b.used(TX);
+    this.#c.used(TX);
+  }
+
+  #reaches(frame: Buffer): boolean {
+    this.#c.receive();
     this.#c.transmit(frameOf(BROADCAST, C));
     this.#lab.run();
     this.#c.receive();
     this.#b.receive();
-    const frame = frameOf(C, B, 60 + (fill % 1000), fill);
     this.#b.transmit(frame);
     this.#lab.run();
-    const [got] = this.#c.receive();
-    if (got === undefined || !got.bytes.equals(frame)) throw new Error("b no longer reaches c");
-    this.#b.used(TX);
-    this.#c.used(TX);
+    return this.#c.receive().some(({ bytes }) => bytes.equals(frame));
   }
 
   // ------------------------------------------------------------------ what it does
