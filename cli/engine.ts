@@ -9,6 +9,8 @@ import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
+import type { GradeOptions } from "../lab/grading/grade.ts";
+import type { Grades } from "../lab/grading/grades.ts";
 import type { GraphFormat } from "../lab/graph/graph.ts";
 import type { LabPlan } from "../lab/plan/plan.ts";
 import type { Starter, Starters } from "../lab/starters/starters.ts";
@@ -34,6 +36,7 @@ export interface Engine {
   writeStarter(starter: Starter, name: string, folder: string): Promise<string>;
   upLab(options: UpOptions): Promise<{ readonly lab: RunningLab; readonly report: Report }>;
   testLab(options: UpOptions): Promise<Report>;
+  gradeAll(options: GradeOptions): Promise<Grades>;
   listLabs(): Promise<readonly LabSummary[]>;
   findLab(nameOrFile?: string): Promise<RunningLab>;
   cleanUp(options: { readonly cache: boolean }, onEvent: OnLabEvent): Promise<void>;

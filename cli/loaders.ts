@@ -19,6 +19,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   down: () => import("./commands/down.ts"),
   test: () => import("./commands/test.ts"),
   verify: () => import("./commands/verify.ts"),
+  grade: () => import("./commands/grade.ts"),
   init: () => import("./commands/init.ts"),
   check: () => import("./commands/check.ts"),
   plan: () => import("./commands/plan.ts"),

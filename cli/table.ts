@@ -99,6 +99,38 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["uml-lab verify", "who reaches whom now?"]],
   },
   {
+    name: "grade",
+    summary: "grade the submissions of an assignment, each in a lab of its own",
+    arguments: [{ name: "ASSIGNMENT", kind: "file" }],
+    options: [
+      {
+        name: "submissions",
+        value: "DIR",
+        kind: "file",
+        summary: "holds a folder or a file for each student",
+      },
+      { name: "csv", value: "FILE", kind: "file", summary: "write the grades as a table" },
+      { name: "json", value: "FILE", kind: "file", summary: "write them with every reason" },
+      { name: "html", value: "DIR", kind: "file", summary: "write a page for each student" },
+      {
+        name: "jobs",
+        short: "j",
+        value: "N",
+        summary: "labs at once; default: as many as the machine has room for",
+      },
+      { name: "again", summary: "grade all, also those known from an interrupted grading" },
+    ],
+    notes: [
+      "A submission that can't be used, or that takes more than the assignment's limits, scores " +
+        "nothing and is told why; it never stops the others. After Ctrl-C the same command goes on " +
+        "with those that are left. The exit status is 0 when all are graded, whatever they score.",
+    ],
+    examples: [
+      ["uml-lab grade routes.yaml --submissions handed-in", "a table of points"],
+      ["uml-lab grade routes.yaml --submissions handed-in --csv g.csv --html pages", ""],
+    ],
+  },
+  {
     name: "init",
     summary: "start a new topology file",
     arguments: [{ name: "NAME", kind: "text", optional: true }],

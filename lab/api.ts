@@ -12,6 +12,7 @@ import type {
   FabricCounters,
   Impairment,
 } from "../net/control/messages.ts";
+import type { ExpectPlan } from "./plan/expect-plan.ts";
 
 export type GuestState = GuestPhase | "paused" | "stopped" | "failed";
 
@@ -133,6 +134,9 @@ export interface Report {
   };
 }
 
+/** What holds of expectations. */
+export type Assessment = Pick<Report, "reachability" | "checks" | "expectations">;
+
 /** What happens while a lab is made, used and ended; renderers draw these. */
 export type LabEvent =
   | { readonly type: "step"; readonly step: string; readonly detail?: string }
@@ -239,6 +243,11 @@ export interface RunningLab extends AsyncDisposable {
   readonly name: string;
   status(): Promise<LabStatus>;
   verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report>;
+  /** Judges other expectations than the topology's, on the running lab. */
+  assess(
+    expect: ExpectPlan,
+    options: { signal: AbortSignal; onEvent: OnLabEvent },
+  ): Promise<Assessment>;
   exec(guest: string, request: ExecRequest): GuestProcess;
   /** Throws NO_SUCH_GUEST, and GUEST_FAILED where its kernel does not run. */
   inspect(guest: string): Promise<Inspection>;

@@ -10,6 +10,7 @@ import { isAlive } from "../base/processes.ts";
 import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 import type { CaptureCounters } from "../net/control/messages.ts";
 import type {
+  Assessment,
   CaptureRequest,
   Inspection,
   LabStatus,
@@ -28,6 +29,7 @@ import {
   type ServerMessage,
 } from "./control/messages.ts";
 import { Peer } from "./control/peer.ts";
+import type { ExpectPlan } from "./plan/expect-plan.ts";
 import { awaitEnd, type Remains } from "./remains.ts";
 import { controlPath, readRecord, recordedProcesses } from "./run-folder.ts";
 
@@ -105,6 +107,13 @@ export class LabClient implements RunningLab {
 
   async verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report> {
     return (await this.request({ op: "verify" }, options)) as Report;
+  }
+
+  async assess(
+    expect: ExpectPlan,
+    options: { signal: AbortSignal; onEvent: OnLabEvent },
+  ): Promise<Assessment> {
+    return (await this.request({ op: "assess", expect }, options)) as Assessment;
   }
 
   exec(guest: string, request: ExecRequest): GuestProcess {

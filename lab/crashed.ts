@@ -41,6 +41,7 @@ export class CrashedLab implements RunningLab {
 
   status = () => this.#refuse();
   verify = () => this.#refuse();
+  assess = () => this.#refuse();
   restart = () => this.#refuse();
   stop = () => this.#refuse();
   start = () => this.#refuse();

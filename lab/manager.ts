@@ -36,12 +36,21 @@ import { labExists, summaries } from "./summaries.ts";
  * then nothing of the lab is left.
  */
 export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; report: Report }> {
+  options.onEvent({ type: "step", step: "check", detail: options.file });
+  return upPlan(options, () => readPlan(options.file));
+}
+
+/** The same of a plan that is at hand, or is made while the lab's process starts. */
+export async function upPlan(
+  options: Omit<UpOptions, "file">,
+  makePlan: () => LabPlan | Promise<LabPlan>,
+  examine: (images: Readonly<Record<string, Image>>) => void = () => {},
+): Promise<{ lab: RunningLab; report: Report }> {
   const { signal, onEvent, startedAt } = options;
-  onEvent({ type: "step", step: "check", detail: options.file });
   // It starts while the file is checked; where that fails it ends without having done anything.
   const supervisor = new StartingSupervisor();
   try {
-    const plan = await readPlan(options.file);
+    const plan = await makePlan();
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
     const checkMs = Date.now() - startedAt;
@@ -49,6 +58,7 @@ export async function upLab(options: UpOptions): Promise<{ lab: RunningLab; repo
       signal,
       onProgress: progressTo(onEvent),
     });
+    examine(images);
     signal.throwIfAborted();
     const hint = leanHint(kernels.auto);
     if (hint !== undefined) onEvent({ type: "notice", message: hint });
@@ -130,7 +140,7 @@ export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent):
 /** Only what is ours: somebody may have pointed the cache at a folder with other things in it. */
 const CACHE_ROOMS = [
   ...["kernels", "builds", "images", "tools", "packages"],
-  ...["initramfs", "programs", "locks"],
+  ...["initramfs", "programs", "locks", "grades"],
 ];
 
 async function readPlan(file: string): Promise<LabPlan> {

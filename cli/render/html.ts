@@ -10,29 +10,52 @@ import { type Cell, cellOf, groupPairs, pairKey, rttText } from "./matrix.ts";
 import { count } from "./style.ts";
 import { TIMELINE_CSS, timelineHtml } from "./timeline-html.ts";
 
-export function reportHtml(report: Report, at: Date): string {
-  const pass = report.verdict === "pass";
+export interface Page {
+  readonly title: string;
+  readonly good: boolean;
+  /** Texts of the head: a mark, a heading, a line of facts. */
+  readonly mark: string;
+  readonly heading: string;
+  readonly facts: string;
+  /** HTML. */
+  readonly body: string;
+}
+
+/** A page that needs nothing else. */
+export function htmlPage({ title, good, mark, heading, facts, body }: Page): string {
   return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${pass ? "PASS" : "FAIL"}: ${xmlText(report.lab)}</title>
+<title>${xmlText(title)}</title>
 <style>${CSS}${TIMELINE_CSS}</style>
 </head>
 <body>
-<header class="${report.verdict}">
-  <p class="verdict">${pass ? "✔ PASS" : "✘ FAIL"}</p>
-  <h1>${xmlText(report.lab)}</h1>
-  <p>${xmlText(facts(report))}</p>
+<header class="${good ? "pass" : "fail"}">
+  <p class="verdict">${xmlText(mark)}</p>
+  <h1>${xmlText(heading)}</h1>
+  <p>${xmlText(facts)}</p>
 </header>
 <main>
-${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${timelineHtml(report.timeline, xmlText)}${guests(report)}
-<footer>uml-lab, ${at.toISOString().slice(0, 19).replace("T", " ")} UTC. ${xmlText(timing(report))}</footer>
-</main>
+${body}</main>
 </body>
 </html>
 `;
+}
+
+export function reportHtml(report: Report, at: Date): string {
+  const good = report.verdict === "pass";
+  return htmlPage({
+    title: `${good ? "PASS" : "FAIL"}: ${report.lab}`,
+    good,
+    mark: good ? "✔ PASS" : "✘ FAIL",
+    heading: report.lab,
+    facts: facts(report),
+    body: `${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${timelineHtml(report.timeline, xmlText)}${guests(report)}
+<footer>uml-lab, ${at.toISOString().slice(0, 19).replace("T", " ")} UTC. ${xmlText(timing(report))}</footer>
+`,
+  });
 }
 
 const CSS = `
@@ -203,7 +226,7 @@ function timing({ timing: t }: Report): string {
   return `Ready in ${ms(t.readyMs)}, measured in ${ms(t.verifyMs)}, ${ms(t.totalMs)} in all.`;
 }
 
-const xmlText = (text: string): string =>
+export const xmlText = (text: string): string =>
   text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

@@ -8,6 +8,7 @@ import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
 import type { CaptureRequest, LabEvent } from "../api.ts";
+import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 
 /** A plan as JSON: the contents of its files in base64. */
@@ -81,6 +82,8 @@ export type Request =
   | BeginRequest // answers a Report; only on the connection that the supervisor is born with
   | { readonly op: "status" }
   | { readonly op: "verify" }
+  /** Answers what holds of other expectations than the plan's. */
+  | { readonly op: "assess"; readonly expect: ExpectPlan }
   | { readonly op: GuestOperation; readonly guests: readonly string[] }
   | { readonly op: "set-link"; readonly link: string; readonly change: LinkChange }
   | { readonly op: "capture-start"; readonly capture: CaptureRequest }

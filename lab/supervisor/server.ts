@@ -35,6 +35,8 @@ export interface Supervision {
 }
 
 const SIGHUP = 1;
+/** Each has watches of its own. */
+let assessments = 0;
 
 /** Serves one connection until it ends. */
 export function serve(socket: Duplex, supervision: Supervision): void {
@@ -99,6 +101,10 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision
           .lab()
           .judge(signal, onEvent, { startedAt: Date.now(), checkMs: 0, events: false });
+      case "assess": {
+        const name = `assessment ${++assessments}`;
+        return supervision.lab().assess(request.expect, { name }, signal, onEvent);
+      }
       case "capture-start": {
         const started = await supervision.lab().startCapture(request.capture);
         captures.add(started.capture);

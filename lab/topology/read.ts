@@ -20,6 +20,7 @@ import { checkFrom, readLinks } from "./links.ts";
 import { Names } from "./names.ts";
 import { Problems } from "./problems.ts";
 import { asMap, Reading } from "./reading.ts";
+import { checkRestrictions, type Restrictions } from "./restrictions.ts";
 import { checkSchema } from "./schema.ts";
 import { switchLoops, transparentSwitches } from "./segments.ts";
 import { Source } from "./source.ts";
@@ -59,7 +60,12 @@ export async function readTopology(
 }
 
 /** The same from bytes in memory; `file` is where `from` paths are relative to. */
-export function parseTopology(file: string, bytes: Uint8Array, env: Environment): Topology {
+export function parseTopology(
+  file: string,
+  bytes: Uint8Array,
+  env: Environment,
+  restrictions?: Restrictions,
+): Topology {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -90,6 +96,7 @@ export function parseTopology(file: string, bytes: Uint8Array, env: Environment)
     throw problems.all();
   }
   const bad = checkSchema(tree, problems);
+  if (restrictions !== undefined) checkRestrictions(root, source, restrictions, problems, bad);
   const topology = readMeaning(new Reading(source, problems, bad), root);
   problems.throwIfAny();
   return topology;

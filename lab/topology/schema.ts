@@ -125,10 +125,30 @@ function calledHere(key: string, known: readonly string[]): string | undefined {
  * @returns JSON pointers of nodes that are wrong. Whoever reads on skips them: what they would
  * have said is not known.
  */
-export function checkSchema({ root, unreplaced }: Tree, problems: Problems): ReadonlySet<string> {
+export function checkSchema({ root, unreplaced }: Tree, problems: Problems): Set<string> {
   const bad = new Set<string>(unreplaced);
   if (compiled()?.(toPlain(root, new Set())) === true) return bad;
-  const { validate } = load();
+  examine(root, load().validate, problems, bad);
+  return bad;
+}
+
+/** The same of an assignment, which has the topology's schema for what is expected. */
+export function checkAssignmentSchema({ root, unreplaced }: Tree, problems: Problems): Set<string> {
+  const bad = new Set<string>(unreplaced);
+  const { ajv, schema } = load();
+  const file = join(packageRoot, "topologies", "assignment.schema.json");
+  const text = readFileSync(file, "utf8").replaceAll("topology.schema.json#", "#");
+  const validate = ajv.compile({ ...JSON.parse(text), $defs: schema.$defs });
+  examine(root, validate, problems, bad);
+  return bad;
+}
+
+function examine(
+  root: Node,
+  validate: ValidateFunction,
+  problems: Problems,
+  bad: Set<string>,
+): void {
   // `description: ${N}` with N=5 is a text, as it is for Compose: where a text is wanted, it is one.
   const asText = new Set<string>();
   if (!validate(toPlain(root, asText))) {
@@ -139,7 +159,6 @@ export function checkSchema({ root, unreplaced }: Tree, problems: Problems): Rea
     }
   }
   collect(validate, toPlain(root, asText), "", root, problems, bad);
-  return bad;
 }
 
 function collect(
@@ -266,7 +285,7 @@ function report(
       bad.add(childPath(path, key));
       // A misspelt key was told already; the missing one is the same mistake.
       if (node.kind === "map" && misspelt(node, key, parent)) return;
-      const what = path === "" ? "the topology" : keyName === "" ? "this" : `\`${keyName}\``;
+      const what = path === "" ? ofTheFile(parent) : keyName === "" ? "this" : `\`${keyName}\``;
       problems.add(
         "SCHEMA",
         path === "" ? node : keyOf,
@@ -363,6 +382,9 @@ function report(
     }
   }
 }
+
+const ofTheFile = ({ title }: Schema): string =>
+  typeof title === "string" && /assignment/.test(title) ? "the assignment" : "the topology";
 
 const MISSING_HINTS: Readonly<Record<string, string>> = {
   name: "begin with a name for the lab: `name: my-lab`",

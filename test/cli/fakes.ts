@@ -185,6 +185,7 @@ export function fakeLab(
     name: options.name ?? "two-lans",
     status: async () => options.status ?? status(),
     verify: async () => options.report ?? report(),
+    assess: async () => options.report ?? report(),
     exec: (guest, request) => {
       calls.push(["exec", guest, request]);
       if (options.exec === undefined) throw new Error("this fake runs no commands");
@@ -241,6 +242,7 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   writeStarter: unused("writeStarter"),
   upLab: unused("upLab"),
   testLab: unused("testLab"),
+  gradeAll: unused("gradeAll"),
   listLabs: async () => [],
   findLab: async (name) => {
     throw new LabError("NO_SUCH_LAB", `no lab ${name} is running`);
