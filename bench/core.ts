@@ -130,7 +130,7 @@ function run(one: Case, seconds: number): number {
   const from = cpuSeconds();
   let to = from;
   while (to - from < seconds) {
-    for (let i = 0; i < 16; i++) start.batch(lab, one.impairment !== undefined);
+    for (let i = 0; i < 64; i++) start.batch(lab, one.impairment !== undefined);
     to = cpuSeconds();
   }
   return start.received / (to - from);
@@ -168,6 +168,7 @@ function prepareSender(sender: MockGuest, { bytes, receivers }: Case): void {
 }
 
 function writeTcpHeaders(frame: Buffer): void {
+  frame.fill(0, 14, 66);
   frame.writeUInt16BE(0x0800, 12);
   frame[14] = 0x45;
   frame.writeUInt16BE(frame.length - 14, 16);
@@ -199,7 +200,7 @@ class Drivers {
     this.#sender.kick(TX);
     do {
       if (timed) {
-        lab.core.clock.nowNs += 20_000;
+        lab.core.clock.nowNs += 250_000; // a receiver that was full is tried again
         lab.core.clock.nowMs = lab.core.clock.nowNs / 1e6;
       }
       lab.core.turn();

@@ -32,9 +32,11 @@ import { emitOffload, GSO_NONE, type Offload } from "./wire/virtio-net.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** Frames that leave one direction in one turn. */
-const BUDGET = 256;
+const BUDGET = 1024;
 /** How soon a receiver without room is tried again. */
 const RETRY_NS = 200_000;
+/** Frames that may gather behind one that its receiver has no room for. */
+const MOST_LATE = 1000;
 
 const PLAIN: Offload = {
   flags: 0,
@@ -66,6 +68,8 @@ export class ImpairedDirection {
   /** A frame that was due and found no room at its receiver. */
   #waiting = -1;
   #retryNs = 0;
+  /** Frames that came since a receiver had no room. */
+  #late = 0;
 
   /** @param seed the link's. @param stream tells this direction's random numbers from others. */
   constructor(link: ImpairedLink, bench: Workbench, seed: number, stream: string) {
@@ -110,7 +114,10 @@ export class ImpairedDirection {
   release(nowNs: number): void {
     for (let left = BUDGET; left > 0; left--) {
       const slot = this.#waiting >= 0 ? this.#waiting : this.#flight.take(nowNs);
-      if (slot < 0) return;
+      if (slot < 0) {
+        this.#late = 0;
+        return;
+      }
       this.#waiting = -1;
       if (!this.#deliver(slot, nowNs)) {
         this.#waiting = slot;
@@ -139,7 +146,8 @@ export class ImpairedDirection {
       else this.#tap(entryTaps, this.#bench.segmentAt, this.#bench.nextSegment(), nowNs, fate);
       return;
     }
-    const slot = pool.take(NET_HEADER_BYTES + bytes);
+    if (this.#waiting >= 0) this.#late++;
+    const slot = this.#late > MOST_LATE ? -1 : pool.take(NET_HEADER_BYTES + bytes);
     if (slot < 0) {
       counters.drop("queue-full");
       segmenter.skip();
@@ -160,7 +168,8 @@ export class ImpairedDirection {
     const { pool, poolAt, u8 } = this.#bench;
     this.#impairer.judge(frame.bytes, nowNs); // nothing but a delay is switched on
     const bytes = NET_HEADER_BYTES + frame.bytes;
-    const slot = pool.take(bytes);
+    if (this.#waiting >= 0) this.#late++;
+    const slot = this.#late > MOST_LATE ? -1 : pool.take(bytes);
     if (slot < 0) {
       this.#link.counters.drop("queue-full", frame.wireFrames);
       return;

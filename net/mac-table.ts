@@ -8,6 +8,10 @@ const SETS = 1024;
 const WAYS = 8;
 
 export class MacTable {
+  /** Counts what makes an answer of `find`, or an address that was learnt, untrue. */
+  changes = 0;
+  /** Until when the last answer of `find` holds, as far as it is known now. */
+  foundUntilMs = 0;
   readonly #low = new Int32Array(SETS * WAYS);
   /** High 16 bits of the address, and 12 of the VLAN above them; -1 where nothing is. */
   readonly #high = new Int32Array(SETS * WAYS).fill(-1);
@@ -25,9 +29,11 @@ export class MacTable {
     const from = setOf(key, low);
     for (let i = from; i < from + WAYS; i++) {
       if (this.#low[i] === low && this.#high[i] === key) {
-        return nowMs - this.#seenMs[i]! <= this.#ageingMs ? this.#port[i]! : -1;
+        this.foundUntilMs = this.#seenMs[i]! + this.#ageingMs;
+        return nowMs <= this.foundUntilMs ? this.#port[i]! : -1;
       }
     }
+    this.foundUntilMs = Number.POSITIVE_INFINITY;
     return -1;
   }
 
@@ -44,6 +50,9 @@ export class MacTable {
         if (this.#high[place] !== -1) place = i;
       } else if (this.#high[place] !== -1 && this.#seenMs[i]! < this.#seenMs[place]!) place = i;
     }
+    if (this.#low[place] !== low || this.#high[place] !== key || this.#port[place] !== port) {
+      this.changes++;
+    }
     this.#low[place] = low;
     this.#high[place] = key;
     this.#port[place] = port;
@@ -51,6 +60,7 @@ export class MacTable {
   }
 
   forgetPort(port: number): void {
+    this.changes++;
     for (let i = 0; i < this.#high.length; i++) if (this.#port[i] === port) this.#high[i] = -1;
   }
 

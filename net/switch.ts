@@ -31,7 +31,21 @@ export interface SwitchHost {
 
 type PortEnd = Pick<LinkEnd & { kind: "switch" }, "vlan" | "trunk">;
 
+/** For so long a frame may follow the one before without a look into the table. */
+const LAST_WAY_MS = 20;
+
 export class SwitchPort implements Sink {
+  /** The addresses of its last frame, and the port they led to. */
+  readonly last = {
+    toHigh: -1,
+    toLow: 0,
+    fromHigh: -1,
+    fromLow: 0,
+    vlan: 0,
+    port: -1,
+    changes: -1,
+    untilMs: 0,
+  };
   readonly link: string;
   readonly number: number;
   readonly end: PortEnd;
@@ -128,6 +142,33 @@ export class Switch {
   /** The number of the port behind which the frame's receiver was seen, or -1. */
   #learnAndFind(from: SwitchPort, frame: Frame, vlan: number): number {
     const { nowMs } = this.#host.clock;
+    const { last } = from;
+    // most frames go the way of the one before
+    if (
+      last.toLow === frame.toLow &&
+      last.fromLow === frame.fromLow &&
+      last.toHigh === frame.toHigh &&
+      last.fromHigh === frame.fromHigh &&
+      last.vlan === vlan &&
+      last.changes === this.#table.changes &&
+      nowMs <= last.untilMs
+    ) {
+      return last.port;
+    }
+    const port = this.#lookUp(from, frame, vlan, nowMs);
+    last.toHigh = frame.toHigh;
+    last.toLow = frame.toLow;
+    last.fromHigh = frame.fromHigh;
+    last.fromLow = frame.fromLow;
+    last.vlan = vlan;
+    last.port = port;
+    last.changes = this.#table.changes;
+    last.untilMs = nowMs + LAST_WAY_MS;
+    if (port >= 0) last.untilMs = Math.min(last.untilMs, this.#table.foundUntilMs);
+    return port;
+  }
+
+  #lookUp(from: SwitchPort, frame: Frame, vlan: number, nowMs: number): number {
     // a group address is nobody's source
     if ((frame.fromHigh & 0x100) === 0) {
       this.#table.learn(frame.fromHigh, frame.fromLow, vlan, from.number, nowMs);
