@@ -12,7 +12,7 @@ export interface ShippedTopology {
   readonly name: string;
   /** The first sentence of its comment. */
   readonly teaches: string;
-  /** Images of its guests, in the order of the file; `base` where it names none. */
+  /** What its guests need beside `base`; `base` where they need nothing else. */
   readonly images: readonly string[];
   /** `auto`, or the kernel it cannot do without. */
   readonly kernel: string;

@@ -11,7 +11,8 @@ const FOLDER = join(packageRoot, "topologies");
 const FILES = readdirSync(FOLDER).filter((name) => name.endsWith(".yaml"));
 
 describe("the topologies", function () {
-  this.timeout(300_000);
+  // the first that needs an image makes it
+  this.timeout(600_000);
   let house: House;
   before(() => {
     house = new House();

@@ -114,7 +114,9 @@ describe("a new topology from a shipped one", () => {
       const plan = planOf(text);
       expect(plan.name).to.equal("mine");
       expect(teaches).to.match(/^[A-Z].{10,100}$/);
-      expect(new Set(plan.guests.map(({ image }) => image))).to.deep.equal(new Set(images));
+      const needed = new Set(plan.guests.map(({ image }) => image));
+      if (needed.size > 1) needed.delete("base");
+      expect(needed).to.deep.equal(new Set(images));
       for (const guest of plan.guests) expect(guest.kernel).to.equal(kernel);
     });
   }
