@@ -1,7 +1,7 @@
 /** What `up`, `test` and `verify` share: from a topology to a report, and the report to its readers. */
 
 import { mkdir, writeFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { LabError, messageOf } from "../base/errors.ts";
 import type { Report, UpOptions } from "../lab/api.ts";
 import { optionValue, type Words } from "./command.ts";
@@ -39,6 +39,7 @@ export async function finishReport(
   context: Context,
   words: Words,
   report: Report,
+  source: { readonly file: string | undefined },
 ): Promise<number> {
   const junit = optionValue(words, "junit");
   const html = optionValue(words, "html");
@@ -49,13 +50,32 @@ export async function finishReport(
   }
   if (html !== undefined) {
     const { reportHtml } = await import("./render/html.ts");
-    await save(html, reportHtml(report, at));
+    const graph = await graphOf(context, source.file);
+    await save(html, reportHtml(report, at, { graph, capture: captureLink(words, report, html) }));
   }
   const { stdout, verbose } = context;
   await printResult(context, report, () =>
     reportText(report, { columns: stdout.columns(), style: stdout.style, verbose }),
   );
   return report.verdict === "pass" ? 0 : 1;
+}
+
+/** A picture of the lab; none where its file is gone, or is another by now. */
+async function graphOf(context: Context, file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    const plan = await context.engine.planFile(file, context.env, { toRun: false });
+    return await context.engine.drawGraph(plan, "svg");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the recorded frames are, as seen from the page. */
+function captureLink(words: Words, report: Report, html: string): string | undefined {
+  const record = optionValue(words, "record");
+  if (record === undefined) return undefined;
+  return relative(dirname(resolve(html)), join(resolve(record), `${report.lab}.pcapng`));
 }
 
 async function save(file: string, text: string): Promise<void> {

@@ -222,6 +222,8 @@ export interface UpOptions {
   readonly startedAt: number;
   /** A folder (absolute) where every frame is recorded from the first on. */
   readonly record?: string;
+  /** The lab ends when this process does. */
+  readonly tied?: boolean;
 }
 
 export interface CaptureRequest extends Omit<CaptureSpec, "capture" | "output"> {

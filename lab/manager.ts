@@ -72,6 +72,7 @@ export async function upPlan(
         startedAt,
         checkMs,
         ...(options.record === undefined ? {} : { record: options.record }),
+        ...(options.tied === undefined ? {} : { tied: options.tied }),
       },
       { onEvent, signal },
     );

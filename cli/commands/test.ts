@@ -6,5 +6,5 @@ import { finishReport, runToReport } from "../reporting.ts";
 
 export async function run(context: Context, words: Words): Promise<number> {
   const report = await runToReport(context, words, (options) => context.engine.testLab(options));
-  return finishReport(context, words, report);
+  return finishReport(context, words, report, { file: words.args[0] });
 }

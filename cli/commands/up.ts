@@ -11,7 +11,7 @@ export async function run(context: Context, words: Words): Promise<number> {
     await lab[Symbol.asyncDispose]();
     return report;
   });
-  const status = await finishReport(context, words, report);
+  const status = await finishReport(context, words, report, { file: words.args[0] });
   if (context.format === "text" && context.stderr.isTerminal) {
     const guest = report.guests[0]?.name ?? "GUEST";
     const { dim } = context.stderr.style;

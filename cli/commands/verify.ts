@@ -11,5 +11,6 @@ export async function run(context: Context, words: Words): Promise<number> {
   using progress = await context.showProgress();
   const report = await lab.verify({ signal: context.signal, onEvent: progress.onEvent });
   progress[Symbol.dispose]();
-  return finishReport(context, words, report);
+  const file = words.options.html === undefined ? undefined : (await lab.status()).file;
+  return finishReport(context, words, report, { file });
 }

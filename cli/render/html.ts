@@ -44,7 +44,14 @@ ${body}</main>
 `;
 }
 
-export function reportHtml(report: Report, at: Date): string {
+export interface PageParts {
+  /** A picture of the lab: SVG. */
+  readonly graph?: string | undefined;
+  /** Where its frames were recorded, relative to the page. */
+  readonly capture?: string | undefined;
+}
+
+export function reportHtml(report: Report, at: Date, parts: PageParts = {}): string {
   const good = report.verdict === "pass";
   return htmlPage({
     title: `${good ? "PASS" : "FAIL"}: ${report.lab}`,
@@ -52,7 +59,7 @@ export function reportHtml(report: Report, at: Date): string {
     mark: good ? "✔ PASS" : "✘ FAIL",
     heading: report.lab,
     facts: facts(report),
-    body: `${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${timelineHtml(report.timeline, xmlText)}${guests(report)}
+    body: `${matrix(report)}${failures(report.reachability)}${expectationsHtml(report.expectations, xmlText)}${checks(report.checks)}${timelineHtml(report.timeline, xmlText)}${graph(parts.graph)}${guests(report)}${capture(parts.capture)}
 <footer>uml-lab, ${at.toISOString().slice(0, 19).replace("T", " ")} UTC. ${xmlText(timing(report))}</footer>
 `,
   });
@@ -92,6 +99,7 @@ ul.failures p { margin: .2rem 0 0; }
 pre { background: var(--soft); padding: .6rem .8rem; border-radius: 6px; overflow-x: auto; margin: .4rem 0 0;
   font: 13px/1.45 ui-monospace, "Liberation Mono", monospace; }
 footer { margin-top: 3rem; color: var(--dim); font-size: .85rem; }
+div.graph { background: #fff; border-radius: 6px; } div.graph svg { max-width: 100%; height: auto; }
 .legend { color: var(--dim); font-size: .9rem; }
 @media print { header { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 `;
@@ -219,6 +227,18 @@ function guests(report: Report): string {
 <thead><tr><th>guest</th><th>state</th><th>boot</th><th>kernel</th><th>interfaces</th></tr></thead>
 <tbody>${rows.join("\n")}</tbody></table></div>
 `;
+}
+
+/** As part of the page: without the XML declaration that a file of its own begins with. */
+function graph(svg: string | undefined): string {
+  if (svg === undefined) return "";
+  return `<h2>The lab</h2>\n<div class="scroll graph">${svg.slice(Math.max(0, svg.indexOf("<svg")))}</div>\n`;
+}
+
+function capture(path: string | undefined): string {
+  if (path === undefined) return "";
+  const link = path.split("/").map(encodeURIComponent).join("/");
+  return `<h2>Frames</h2>\n<p>Every frame, for Wireshark: <a href="${link}">${xmlText(path)}</a></p>\n`;
 }
 
 function timing({ timing: t }: Report): string {

@@ -69,6 +69,8 @@ export interface BeginRequest {
   readonly checkMs: number;
   /** A folder where every frame is recorded. */
   readonly record?: string;
+  /** The lab ends when this connection does. */
+  readonly tied?: boolean;
 }
 
 export type GuestOperation = "restart" | "stop" | "start" | "pause" | "resume";

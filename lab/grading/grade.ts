@@ -172,7 +172,7 @@ async function runSubmission(
 ): Promise<{ readonly tasks: TaskGrade[]; readonly notes: string[] }> {
   const onEvent: OnLabEvent = () => {};
   const { lab } = await upPlan(
-    { signal, onEvent, startedAt: Date.now() },
+    { signal, onEvent, startedAt: Date.now(), tied: true },
     () => plan,
     (images) => checkMemory(assignment, plan, images),
   );

@@ -49,6 +49,8 @@ export class Supervisor {
   #down: Promise<void> | undefined;
   #crashed = false;
   #began = false;
+  /** Whether the lab ends with whoever began it. */
+  #tied = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -75,7 +77,7 @@ export class Supervisor {
     this.#fabric.catch(() => {}); // the lab awaits it
     this.#serve(socket, true);
     socket.once("close", () => {
-      if (!this.#began) void this.#leave(0);
+      if (!this.#began || this.#tied) void this.#leave(0);
     });
   }
 
@@ -91,6 +93,7 @@ export class Supervisor {
       begin: (request, signal, onEvent) => {
         if (!mayBegin || this.#began) throw new LabError("USAGE", "this lab has begun already");
         this.#began = true;
+        this.#tied = request.tied ?? false;
         return this.#begin(request, signal, onEvent);
       },
       down: (onEvent) => this.#end(onEvent),

@@ -148,6 +148,13 @@ describe("the report as HTML", () => {
     }
   });
 
+  it("has a picture of the lab, and leads to its frames", () => {
+    const graph = '<?xml version="1.0"?>\n<svg><text>alice</text></svg>\n';
+    const page = reportHtml(failing, new Date(NOW), { graph, capture: "../my frames/x.pcapng" });
+    expect(page).to.include('<div class="scroll graph"><svg><text>alice</text></svg>');
+    expect(page).to.include('<a href="../my%20frames/x.pcapng">../my frames/x.pcapng</a>');
+  });
+
   it("escapes what guests say", () => {
     const evil = "<script>alert(1)</script>";
     const check = { name: evil, on: "a", ok: false, points: 0, of: 1, output: evil, exit: 1 };
