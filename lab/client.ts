@@ -166,7 +166,10 @@ export class LabClient implements RunningLab {
       folder: this.#folder,
       processes: recordedProcesses(this.#folder),
     };
-    await this.request({ op: "down" }, { onEvent });
+    await this.request({ op: "down" }, { onEvent }).catch((error: unknown) => {
+      // Its last word can be lost with the connection.
+      if (!this.#gone) throw error;
+    });
     // Said is not done: look.
     await awaitEnd({ ...remains, processes: [...remains.processes] });
     await this[Symbol.asyncDispose]();

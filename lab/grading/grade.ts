@@ -19,6 +19,7 @@ import type { Image } from "../../kernel/guest/spec.ts";
 import type { OnLabEvent, RunningLab } from "../api.ts";
 import { Limiter } from "../limiter.ts";
 import { upPlan } from "../manager.ts";
+import { within } from "../supervisor/within.ts";
 import { type Assignment, readAssignment } from "./assignment.ts";
 import { cut, type Grade, type Grades, reasonsOf, type TaskGrade } from "./grades.ts";
 import {
@@ -183,7 +184,8 @@ async function runSubmission(
       const note = await runScript(lab, script, assignment.limits.scriptMs, signal);
       if (note !== undefined) notes.push(note);
     }
-    await Promise.all(plan.guests.map(({ name }) => answers(lab, name, signal)));
+    const answer = () => Promise.all(plan.guests.map(({ name }) => answers(lab, name, signal)));
+    await answer();
     const graded: TaskGrade[] = [];
     for (const { name, points, expect } of tasks) {
       const found = await lab.assess(expect, { signal, onEvent });
@@ -192,6 +194,8 @@ async function runSubmission(
       const ok = why.length === 0;
       graded.push({ name, ok, points: ok ? points : 0, of: points, why });
     }
+    // What works now may not have worked all the time.
+    await answer();
     await checkFrames(assignment, lab, limit);
     signal.throwIfAborted();
     return { tasks: graded, notes };
@@ -239,16 +243,11 @@ const ANSWER_MS = 10_000;
 async function answers(lab: RunningLab, guest: string, signal: AbortSignal): Promise<void> {
   const process = lab.exec(guest, { command: ["/bin/true"] });
   process.stdin.on("error", () => {}).end();
-  const late = AbortSignal.timeout(ANSWER_MS);
-  const over = AbortSignal.any([signal, late]);
-  const silent = new Promise<never>((_, reject) => {
-    const fail = () =>
-      reject(signal.aborted ? signal.reason : new Fault(`${guest} does not answer any more`));
-    over.addEventListener("abort", fail);
-    if (over.aborted) fail();
+  const { code } = await within(process.exit, ANSWER_MS, signal).catch((error: unknown) => {
+    throw error instanceof LabError && error.code === "TIMEOUT"
+      ? new Fault(`${guest} does not answer any more`)
+      : error;
   });
-  silent.catch(() => {});
-  const { code } = await Promise.race([process.exit, silent]);
   if (code !== 0) throw new Fault(`${guest} can't run programs any more`);
 }
 
@@ -280,20 +279,13 @@ async function runScript(
   }
   process.stdin.on("error", () => {});
   process.stdin.end(withInterpreter(text));
-  const late = AbortSignal.timeout(mostMs);
-  const over = AbortSignal.any([signal, late]);
-  const ended = new Promise<never>((_, reject) => {
-    over.addEventListener("abort", () => {
-      process.kill(SIGKILL);
-      reject(
-        signal.aborted
-          ? signal.reason
-          : new Fault(`${file} did not end within ${formatDurationNs(mostMs * 1e6)}`),
-      );
-    });
+  const ended = await within(process.exit, mostMs, signal).catch((error: unknown) => {
+    process.kill(SIGKILL);
+    throw error instanceof LabError && error.code === "TIMEOUT"
+      ? new Fault(`${file} did not end within ${formatDurationNs(mostMs * 1e6)}`)
+      : error;
   });
-  ended.catch(() => {});
-  const { code } = await Promise.race([process.exit, ended]);
+  const { code } = ended;
   if (code === 0) return undefined;
   const output = Buffer.concat(chunks).toString("utf8").trim();
   const said = output === "" ? "and no output" : `and this output: ${cut(output)}`;
