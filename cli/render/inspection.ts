@@ -1,6 +1,6 @@
 /** A guest from inside and outside: its host processes with what they run, memory, devices. */
 
-import { formatBytes } from "../../base/units.ts";
+import { formatMemory } from "../../base/units.ts";
 import type { Inspection } from "../../lab/api.ts";
 import { stateMark } from "./status.ts";
 import { count, cutTo, type Style, wrap } from "./style.ts";
@@ -37,7 +37,7 @@ function factsText({ interception, memory }: Inspection, { columns, style }: Ins
     interception === null
       ? "no process is there whose calls are caught"
       : INTERCEPTION[interception];
-  const bytes = (value: number | null) => (value === null ? style.marks.none : formatBytes(value));
+  const bytes = (value: number | null) => (value === null ? style.marks.none : formatMemory(value));
   const ram =
     `${bytes(memory.ramBytes)}, of which the host holds ${bytes(memory.ramResidentBytes)}` +
     (memory.guestTotalBytes === null
@@ -64,7 +64,7 @@ function hostTable(inspection: Inspection, { columns, style }: InspectionView): 
     host.threads === 1 ? host.role : `${host.role}, ${count(host.threads, "thread")}`,
     host.runs.map((pid) => `${pid} ${guests.get(pid)?.name ?? ""}`).join(", "),
     host.state,
-    formatBytes(host.residentBytes),
+    formatMemory(host.residentBytes),
     `${host.cpuSeconds.toFixed(1)} s`,
     host.waitsIn ?? style.marks.none,
   ]);
