@@ -27,7 +27,7 @@ import { WatchDesk } from "./watch-desk.ts";
 import { Workbench } from "./workbench.ts";
 
 /** Frames a NIC may move before the next one has its turn. */
-const BUDGET = 128;
+const BUDGET = 256;
 
 /** A request that can't be done; the message says why. */
 export class FabricRequestError extends Error {}

@@ -361,11 +361,38 @@ export class Nic implements Sink, SessionDevice {
   }
 
   #receive(queue: Virtqueue, frame: Frame): boolean {
+    const available = queue.available();
+    if (available === 0) return this.#full(queue, frame);
+    const source = frame.chain;
+    const chain = this.#rxChain;
+    const head = queue.headAt(0);
+    queue.readChain(head, true, chain);
+    if (source.count > 1 || chain.count > 1 || source.bytes > chain.bytes) {
+      return this.#receiveParts(queue, frame, available);
+    }
+    const at = chain.offsets[0]!;
+    const frameAt = source.offsets[0]! + virtio.NET_HEADER_BYTES;
+    copyBytes(queue.arena, at + virtio.NET_HEADER_BYTES, frame.arena, frameAt, frame.bytes);
+    writeHeader(queue.arena, at, frame, 1);
+    queue.take(1);
+    queue.put(head, source.bytes);
+    this.#received(frame);
+    return true;
+  }
+
+  #received(frame: Frame): void {
+    this.toGuest.pass(frame);
+    if (this.dirty) return;
+    this.dirty = true;
+    this.#host.received(this);
+  }
+
+  /** A frame, or a place for it, that is in several buffers. */
+  #receiveParts(queue: Virtqueue, frame: Frame, available: number): boolean {
     const source = frame.chain;
     const from = frame.arena;
     const chain = this.#rxChain;
-    const to = this.#session!.region!.arena;
-    const available = queue.available();
+    const to = queue.arena;
     let left = frame.bytes;
     let sourceIndex = 0;
     let sourceAt = source.offsets[0]! + virtio.NET_HEADER_BYTES;
@@ -402,8 +429,7 @@ export class Nic implements Sink, SessionDevice {
         }
         while (room > 0 && left > 0) {
           const step = Math.min(room, sourceLeft);
-          if (to === from) to.u8.copyWithin(at, sourceAt, sourceAt + step);
-          else copyBytes(to, at, from, sourceAt, step);
+          copyBytes(to, at, from, sourceAt, step);
           at += step;
           room -= step;
           written += step;
@@ -423,11 +449,7 @@ export class Nic implements Sink, SessionDevice {
     writeHeader(to, headerAt, frame, buffers);
     queue.take(buffers);
     for (let i = 0; i < buffers; i++) queue.put(this.#rxHeads[i]!, this.#rxWritten[i]!);
-    this.toGuest.pass(frame);
-    if (!this.dirty) {
-      this.dirty = true;
-      this.#host.received(this);
-    }
+    this.#received(frame);
     return true;
   }
 
