@@ -1,6 +1,6 @@
 /**
- * The two places where uml-lab writes: the cache (kernels, images) and the run folder (running
- * labs). Nothing else is written.
+ * The three places where uml-lab writes: the cache (kernels, images), the run folder (running labs)
+ * and, where guests have disks, the data folder. Nothing else is written.
  */
 
 import { lstatSync } from "node:fs";
@@ -13,6 +13,16 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   if (env.UML_LAB_CACHE) return env.UML_LAB_CACHE;
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "uml-lab");
   return join(homedir(), ".cache", "uml-lab");
+}
+
+/**
+ * `$UML_LAB_DATA`, else `$XDG_DATA_HOME/uml-lab`, else `~/.local/share/uml-lab`: what must not be
+ * thrown away like a cache. Not created; there only while something is in it.
+ */
+export function dataFolder(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.UML_LAB_DATA) return env.UML_LAB_DATA;
+  if (env.XDG_DATA_HOME) return join(env.XDG_DATA_HOME, "uml-lab");
+  return join(homedir(), ".local", "share", "uml-lab");
 }
 
 /**

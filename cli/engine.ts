@@ -8,7 +8,15 @@ import type { BuildKernelOptions } from "../kernel/build/build-kernel.ts";
 import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { OnProgress } from "../kernel/progress.ts";
-import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "../lab/api.ts";
+import type {
+  KeptDisks,
+  LabSummary,
+  OnLabEvent,
+  Report,
+  RunningLab,
+  SavedDisks,
+  UpOptions,
+} from "../lab/api.ts";
 import type { GradeOptions } from "../lab/grading/grade.ts";
 import type { Grades } from "../lab/grading/grades.ts";
 import type { GraphFormat } from "../lab/graph/graph.ts";
@@ -39,6 +47,10 @@ export interface Engine {
   gradeAll(options: GradeOptions): Promise<Grades>;
   listLabs(): Promise<readonly LabSummary[]>;
   findLab(nameOrFile?: string): Promise<RunningLab>;
+  listDisks(): Promise<readonly KeptDisks[]>;
+  removeDisks(lab: string, guests: readonly string[]): Promise<readonly string[]>;
+  /** Of a lab that is down. */
+  saveKept(lab: string, file: string, signal: AbortSignal): Promise<SavedDisks>;
   cleanUp(options: { readonly cache: boolean }, onEvent: OnLabEvent): Promise<void>;
   ensureKernel(choice: string, options: FetchOptions): Promise<Kernel>;
   buildKernel(options: BuildKernelOptions): Promise<Kernel>;

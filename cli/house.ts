@@ -27,6 +27,11 @@ export const house: Engine = {
   gradeAll: async (options) => (await import("../lab/grading/grade.ts")).gradeAll(options),
   listLabs: async () => (await manager()).listLabs(),
   findLab: async (name) => (await manager()).findLab(name),
+  listDisks: async () => (await import("../lab/disks/kept.ts")).listDisks(),
+  removeDisks: async (lab, guests) =>
+    (await import("../lab/disks/kept.ts")).removeKept(lab, guests),
+  saveKept: async (lab, file, signal) =>
+    (await import("../lab/disks/kept.ts")).saveKept(lab, file, signal),
   cleanUp: async (options, onEvent) => (await manager()).cleanUp(options, onEvent),
   ensureKernel: async (choice, options) =>
     (await import("../kernel/kernels.ts")).ensureKernel(choice, options),

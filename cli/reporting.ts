@@ -16,6 +16,12 @@ export async function runToReport(
   context.cleansUpWhenInterrupted();
   const record = optionValue(words, "record");
   if (record !== undefined) await makeFolder(record);
+  const resume = optionValue(words, "resume");
+  if (resume !== undefined && words.options.fresh === true) {
+    throw new LabError("USAGE", "--fresh and --resume do not go together", {
+      hint: "--resume begins with the saved disks, whatever was kept",
+    });
+  }
   using progress = await context.showProgress();
   return await work({
     file: words.args[0] as string,
@@ -23,6 +29,9 @@ export async function runToReport(
     onEvent: progress.onEvent,
     startedAt: context.startedAt,
     ...(record === undefined ? {} : { record: resolve(record) }),
+    keep: words.options.keep === true,
+    fresh: words.options.fresh === true,
+    ...(resume === undefined ? {} : { resume: resolve(resume) }),
   });
 }
 

@@ -27,6 +27,17 @@ const RECORD: OptionSpec = {
   kind: "file",
   summary: "record every frame, from the first on, to DIR/LAB.pcapng",
 };
+const KEEP: OptionSpec = {
+  name: "keep",
+  summary: "the guests' disks stay when the lab goes down; the next `up` takes them again",
+};
+const FRESH: OptionSpec = { name: "fresh", summary: "new disks, though some were kept" };
+const RESUME: OptionSpec = {
+  name: "resume",
+  value: "FILE",
+  kind: "file",
+  summary: "begin with the disks in FILE, which `uml-lab save` wrote",
+};
 const HTML: OptionSpec = {
   name: "html",
   value: "FILE",
@@ -57,7 +68,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "up",
     summary: "check FILE, boot it, wire it, measure who reaches whom; the lab goes on running",
     arguments: [FILE],
-    options: [RECORD, JUNIT, HTML],
+    options: [KEEP, FRESH, RESUME, RECORD, JUNIT, HTML],
     notes: [
       "The report is a matrix of guests against guests. The exit status is 0 where everything " +
         "expected held and 1 where it did not; the lab runs on in both cases. Ctrl-C stops and " +
@@ -84,10 +95,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "test",
     summary: "up, judge, down: one command for continuous integration",
     arguments: [FILE],
-    options: [RECORD, JUNIT, HTML],
+    options: [FRESH, RESUME, RECORD, JUNIT, HTML],
     examples: [
       ["uml-lab test lab.yaml", "status 0 if everything expected held, 1 if not"],
       ["uml-lab test lab.yaml --junit report.xml --html report.html", "reports for CI"],
+      ["uml-lab test lab.yaml --resume ann.save.tar.gz", "judge disks that were handed in"],
     ],
   },
   {
@@ -327,6 +339,46 @@ export const COMMANDS: readonly CommandSpec[] = [
     }),
   ),
   {
+    name: "save",
+    summary: "write a lab's disks into a file, to take along or to hand in",
+    arguments: [LAB, { name: "FILE", kind: "file", optional: true }],
+    options: [],
+    notes: [
+      LAB_NOTE,
+      "FILE is LAB.save.tar.gz in the current folder unless told. The guests write out what they " +
+        "have and stand still while their disks are read. `up FILE --resume SAVE` begins with them, on " +
+        "any machine; with `test` they are judged and thrown away. A lab that is down is saved from its " +
+        "kept disks.",
+    ],
+    examples: [
+      ["uml-lab save", "the lab that runs"],
+      ["uml-lab save coursework alice.save.tar.gz", "to hand in"],
+    ],
+  },
+  {
+    name: "disk list",
+    summary: "the disks that labs have kept",
+    arguments: [],
+    options: [],
+    examples: [["uml-lab disk list", ""]],
+  },
+  {
+    name: "disk remove",
+    summary: "throw kept disks away",
+    arguments: [
+      { name: "LAB", kind: "text" },
+      { name: "GUEST", kind: "text", optional: true, many: true },
+    ],
+    options: [],
+    notes: [
+      "Without a GUEST, all disks of the lab. They are not asked for again: save them first.",
+    ],
+    examples: [
+      ["uml-lab disk remove coursework", "the next `up` begins with new ones"],
+      ["uml-lab disk remove coursework r1", "one guest's"],
+    ],
+  },
+  {
     name: "link show",
     summary: "a lab's links with what passed and what did not",
     arguments: [{ ...LINK, optional: true }],
@@ -526,6 +578,7 @@ export const GROUPS: readonly (readonly [heading: string, first: string])[] = [
   ["Topology files", "init"],
   ["Running labs", "ps"],
   ["Guests", "exec"],
+  ["Disks", "save"],
   ["Links", "link show"],
   ["This machine", "kernel list"],
 ];

@@ -224,6 +224,12 @@ export interface UpOptions {
   readonly record?: string;
   /** The lab ends when this process does. */
   readonly tied?: boolean;
+  /** The guests' disks stay when the lab goes down. */
+  readonly keep?: boolean;
+  /** New disks, though some were kept. */
+  readonly fresh?: boolean;
+  /** A file (absolute) that `save` wrote: its disks are what the guests begin with. */
+  readonly resume?: string;
 }
 
 export interface CaptureRequest extends Omit<CaptureSpec, "capture" | "output"> {
@@ -238,6 +244,31 @@ export interface StartedCapture {
   readonly capture: string;
   /** The file, or the FIFO. */
   readonly path: string;
+}
+
+export interface SavedDisks {
+  readonly lab: string;
+  readonly file: string;
+  readonly bytes: number;
+  /** Guests. */
+  readonly disks: readonly string[];
+}
+
+/** Disks that a lab left. */
+export interface KeptDisks {
+  readonly lab: string;
+  readonly file: string;
+  /** ISO 8601. */
+  readonly usedAt: string;
+  readonly inUse: boolean;
+  readonly disks: readonly {
+    readonly guest: string;
+    readonly path: string;
+    /** Its size, and what it takes on the host. */
+    readonly bytes: number;
+    readonly usedBytes: number;
+    readonly image: string;
+  }[];
 }
 
 /** A running lab, reached over its control socket. Disposing closes the connection only. */
@@ -268,6 +299,8 @@ export interface RunningLab extends AsyncDisposable {
   startCapture(request: CaptureRequest): Promise<StartedCapture>;
   /** What was recorded; null where the capture had ended before. */
   stopCapture(capture: string): Promise<CaptureCounters | null>;
+  /** Writes the guests' disks into a file (absolute), all as of one moment. Guests pause meanwhile. */
+  save(file: string): Promise<SavedDisks>;
   /** Ends the lab; resolves when no process, socket or file of it is left. */
   down(onEvent: OnLabEvent): Promise<void>;
 }

@@ -17,6 +17,7 @@ import type {
   OnLabEvent,
   Report,
   RunningLab,
+  SavedDisks,
   StartedCapture,
 } from "./api.ts";
 import { STREAM } from "./control/frames.ts";
@@ -158,6 +159,10 @@ export class LabClient implements RunningLab {
 
   async stopCapture(capture: string): Promise<CaptureCounters | null> {
     return (await this.request({ op: "capture-stop", capture })) as CaptureCounters | null;
+  }
+
+  async save(file: string): Promise<SavedDisks> {
+    return (await this.request({ op: "save", file })) as SavedDisks;
   }
 
   async down(onEvent: OnLabEvent): Promise<void> {

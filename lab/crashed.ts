@@ -7,6 +7,7 @@ import { isAlive } from "../base/processes.ts";
 import { acquireLock } from "../kernel/cache/lock.ts";
 import type { GuestProcess } from "../kernel/guest/spec.ts";
 import type { LabSummary, OnLabEvent, RunningLab } from "./api.ts";
+import { clearAbandonedDisks } from "./disks/kept.ts";
 import { endRemains } from "./remains.ts";
 import { labFolder, readRecord, recordedProcesses } from "./run-folder.ts";
 
@@ -21,6 +22,7 @@ export async function mendLab(name: string): Promise<boolean> {
   const record = readRecord(folder);
   if (record !== undefined && isAlive(record.supervisor)) return false;
   await endRemains({ name, folder, processes: recordedProcesses(folder) });
+  clearAbandonedDisks();
   return true;
 }
 
@@ -51,6 +53,7 @@ export class CrashedLab implements RunningLab {
   startCapture = () => this.#refuse();
   stopCapture = () => this.#refuse();
   inspect = () => this.#refuse();
+  save = () => this.#refuse();
 
   exec(): GuestProcess {
     throw this.#error();

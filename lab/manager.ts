@@ -16,8 +16,9 @@ import { leanHint } from "../kernel/lean-hint.ts";
 import type { EnsureOptions } from "../kernel/progress.ts";
 import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "./api.ts";
 import { LabClient } from "./client.ts";
-import { toWirePlan } from "./control/messages.ts";
+import { type DisksWish, toWirePlan } from "./control/messages.ts";
 import { CrashedLab, mendLab } from "./crashed.ts";
+import { clearAbandonedDisks } from "./disks/kept.ts";
 import type { LabPlan } from "./plan/plan.ts";
 import {
   abandonedFolders,
@@ -54,10 +55,11 @@ export async function upPlan(
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
     const checkMs = Date.now() - startedAt;
-    const { kernels, images } = await ensureParts(plan, {
-      signal,
-      onProgress: progressTo(onEvent),
-    });
+    const ensuring = { signal, onProgress: progressTo(onEvent) };
+    const [{ kernels, images }, disks] = await Promise.all([
+      ensureParts(plan, ensuring),
+      disksWish(plan, options, ensuring),
+    ]);
     examine(images);
     signal.throwIfAborted();
     const hint = leanHint(kernels.auto);
@@ -73,6 +75,7 @@ export async function upPlan(
         checkMs,
         ...(options.record === undefined ? {} : { record: options.record }),
         ...(options.tied === undefined ? {} : { tied: options.tied }),
+        ...(disks === undefined ? {} : { disks }),
       },
       { onEvent, signal },
     );
@@ -122,6 +125,9 @@ export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent):
     rmSync(folder, { recursive: true, force: true });
   }
   removeRunFolder();
+  for (const folder of clearAbandonedDisks()) {
+    onEvent({ type: "step", step: "clean", detail: folder });
+  }
   if (!options.cache) return;
   const running = summaries();
   if (running.length > 0) {
@@ -188,6 +194,24 @@ async function ensureParts(
     ),
   ]);
   return { kernels, images };
+}
+
+/** What the command asked for guests' disks. Throws USAGE where there is nothing to ask it for. */
+async function disksWish(
+  { guests, file }: LabPlan,
+  { keep = false, fresh = false, resume }: Pick<UpOptions, "keep" | "fresh" | "resume">,
+  options: EnsureOptions,
+): Promise<DisksWish | undefined> {
+  if (guests.every(({ diskBytes }) => diskBytes === undefined)) {
+    if (!keep && !fresh && resume === undefined) return undefined;
+    const asked = keep ? "--keep" : fresh ? "--fresh" : "--resume";
+    throw new LabError("USAGE", `${asked}: no guest of ${file} has a disk`, {
+      hint: "give a guest one: `disk: 1G`",
+    });
+  }
+  const { ensureTool } = await import("../kernel/tools.ts");
+  const mke2fs = await ensureTool("mke2fs", options);
+  return { keep, fresh, mke2fs, ...(resume === undefined ? {} : { resume }) };
 }
 
 function progressTo(onEvent: OnLabEvent): NonNullable<EnsureOptions["onProgress"]> {

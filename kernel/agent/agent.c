@@ -92,8 +92,13 @@ static void say(const char *text, i64 number) {
     call1(SYS_close, fd);
 }
 
+/* The writable layer's file system; -1 where it is RAM. */
+static int upper = -1;
+
 static void power(int how) {
     call0(162 /* sync */);
+    /* Written out and marked clean: the next boot has no journal to replay. */
+    if (upper >= 0) call3(SYS_ioctl, upper, 0xc0045877 /* FIFREEZE */, 0);
     call4(SYS_reboot, 0xfee1dead, 672274793,
           how == POWER_REBOOT ? 0x01234567 : 0x4321fedc /* POWER_OFF */, NULL);
     for (;;) call5(SYS_ppoll, NULL, 0, NULL, NULL, 8);
@@ -803,12 +808,40 @@ static void lo_up(void) {
     call1(SYS_close, fd);
 }
 
-static void make_root(const char *type, const char *modules) {
+/* A disk that is larger than its file system has grown since: the file system follows. */
+static void fill_disk(const char *device) {
+    u64 status[15], bytes, blocks;
+    i64 fd = call3(SYS_open, device, O_RDONLY | O_CLOEXEC, 0), result;
+    if (fd < 0) return;
+    result = call3(SYS_ioctl, fd, 0x80081272 /* BLKGETSIZE64 */, &bytes);
+    call1(SYS_close, fd);
+    if (result < 0 || call2(SYS_statfs, "/upper", status) < 0 || status[1] == 0) return;
+    blocks = bytes / status[1];
+    /* Never less than it has: the kernel refuses to shrink, and does nothing for the same size. */
+    result = call3(SYS_ioctl, upper, 0x40086610 /* EXT4_IOC_RESIZE_FS */, &blocks);
+    if (result < 0 && result != -EINVAL) say("the disk's file system could not grow", result);
+}
+
+/* The writable layer: the guest's disk where it has one, else RAM. */
+static void mount_upper(const char *disk) {
+    i64 error;
+    if (disk == NULL) {
+        if ((error = mount("tmpfs", "/upper", "tmpfs", 0, "mode=755,size=100%")) < 0)
+            give_up("no tmpfs for the writable layer", error);
+        return;
+    }
+    /* discard: what is deleted leaves the host's file as well. */
+    if ((error = mount("/dev/ubdd", "/upper", disk, MS_NOATIME, "discard")) < 0)
+        give_up("the disk could not be mounted", error);
+    upper = (int)call3(SYS_open, "/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (upper >= 0) fill_disk("/dev/ubdd");
+}
+
+static void make_root(const char *type, const char *modules, const char *disk) {
     i64 error;
     if ((error = mount("/dev/ubda", "/lower", type, MS_RDONLY, NULL)) < 0)
         give_up("the image could not be mounted", error);
-    if ((error = mount("tmpfs", "/upper", "tmpfs", 0, "mode=755,size=100%")) < 0)
-        give_up("no tmpfs for the writable layer", error);
+    mount_upper(disk);
     call2(SYS_mkdir, "/upper/data", 0755);
     call2(SYS_mkdir, "/upper/work", 0755);
     if ((error = mount("overlay", "/root", "overlay", 0,
@@ -888,7 +921,7 @@ void start(i64 *stack) {
     inbox = (int)call3(SYS_open, "/dev/ubdb", O_RDONLY | O_DIRECT | O_CLOEXEC, 0);
     load_modules();
     lo_up();
-    if (type) make_root(type, variable(envp, "lab_modules"));
+    if (type) make_root(type, variable(envp, "lab_modules"), variable(envp, "lab_disk"));
     call1(SYS_umask, 022);
     null_device = (int)call3(SYS_open, "/dev/null", O_RDWR | O_CLOEXEC, 0);
     /* Our own standard streams: nothing, so that no command inherits the console by accident. */

@@ -8,6 +8,8 @@ export interface CommandLineInput {
   readonly image: string;
   /** A squashfs for the guest's /usr/lib/modules. */
   readonly modulesImage?: string | undefined;
+  /** An ext4 file system that becomes the guest's writable layer. */
+  readonly disk?: string | undefined;
   readonly fileSystem: Image["fileSystem"];
   readonly inbox: string;
   readonly nicSockets: readonly string[];
@@ -33,6 +35,9 @@ export function kernelCommandLine(input: CommandLineInput): string[] {
     // told to the agent as its environment
     `lab_root=${input.fileSystem}`,
     ...(input.modulesImage ? [`ubd2r=${input.modulesImage}`, "lab_modules=squashfs"] : []),
+    // d: data, whatever it begins with. The guest writes there, and a header that says "copy on write"
+    // would make the kernel open the file that it names (linux: arch/um/drivers/cow_user.c).
+    ...(input.disk ? [`ubd3d=${input.disk}`, "lab_disk=ext4"] : []),
     "con=null",
     `con0=fd:${input.consoleFd},fd:${input.consoleFd}`,
     "ssl=null",

@@ -71,6 +71,8 @@ export interface SandboxInput {
   readonly image: string;
   readonly inbox: string;
   readonly modulesImage?: string | undefined;
+  /** The only file that the guest may write. */
+  readonly disk?: string | undefined;
   readonly nicSockets: readonly string[];
   readonly memoryBytes: number;
   readonly cpu: number | undefined;
@@ -87,6 +89,7 @@ export interface Sandbox {
   readonly image: string;
   readonly inbox: string;
   readonly modulesImage: string | undefined;
+  readonly disk: string | undefined;
   readonly nicSockets: readonly string[];
   readonly umlFolder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -116,21 +119,23 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
     for (const path of readable) options.push("--ro", realpathSync(path), "-");
     options.push("--remove", input.ramFolder);
     const umlFolder = join(input.folder, "uml");
-    for (const path of [umlFolder, input.ramFolder]) options.push("--rw", realpathSync(path), "-");
+    const writable = [umlFolder, input.ramFolder, ...(input.disk ? [input.disk] : [])];
+    for (const path of writable) options.push("--rw", realpathSync(path), "-");
     return {
       executable: input.executable,
       initramfs: input.initramfs,
       image: input.image,
       inbox: input.inbox,
       modulesImage: input.modulesImage,
+      disk: input.disk,
       nicSockets: input.nicSockets,
       umlFolder,
       env: { HOME: umlFolder, TMPDIR: input.ramFolder },
       launch: [...options, "--", input.executable],
     };
   }
-  const give = (from: string, to: string) => {
-    options.push("--ro", realpathSync(from), to);
+  const give = (from: string, to: string, how = "--ro") => {
+    options.push(how, realpathSync(from), to);
     return to;
   };
   options.push("--shm", String(input.memoryBytes + SHM_SLACK));
@@ -143,6 +148,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
     image: give(input.image, "/image"),
     inbox: give(input.inbox, "/inbox"),
     modulesImage: input.modulesImage && give(input.modulesImage, "/modules"),
+    disk: input.disk && give(input.disk, "/disk", "--rw"),
     nicSockets: input.nicSockets.map((socket, index) => give(socket, `/eth${index}`)),
     umlFolder: "/uml",
     env: { HOME: "/uml", TMPDIR: "/dev/shm" },

@@ -94,6 +94,8 @@ export interface GuestSpec {
   readonly cpu: number | undefined;
   /** Paths of the vhost-user sockets (the fabric listens), in the order eth0, eth1, … */
   readonly nicSockets: readonly string[];
+  /** A file with an ext4 file system: the guest's writable layer, which outlives it. RAM without. */
+  readonly disk?: string | undefined;
   /** The guest's private folder (0700, exists): console.log and whatever booting needs. */
   readonly folder: string;
   readonly setup: GuestSetup;

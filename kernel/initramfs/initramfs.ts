@@ -28,6 +28,7 @@ export function ensureInitramfs(
           { name: "ipv6", optional: true },
           { name: "overlay" },
           { name: fileSystem },
+          { name: "ext4", optional: true }, // private disks
           ...(kernel.modulesImage === undefined ? [] : [{ name: "squashfs" }]),
         ]);
   const home = join(cacheFolder(), "initramfs");

@@ -46,6 +46,7 @@ export function fromWirePlan(plan: WirePlan): LabPlan {
     guests: plan.guests.map((guest) => ({
       ...guest,
       memoryBytes: guest.memoryBytes, // JSON leaves undefined out
+      diskBytes: guest.diskBytes,
       setup: {
         ...guest.setup,
         files: guest.setup.files.map((file) => ({
@@ -55,6 +56,16 @@ export function fromWirePlan(plan: WirePlan): LabPlan {
       },
     })),
   };
+}
+
+/** What is to become of guests' disks; only where a guest has one. */
+export interface DisksWish {
+  readonly keep: boolean;
+  readonly fresh: boolean;
+  /** A save to begin from; absolute. */
+  readonly resume?: string;
+  /** The program that formats. */
+  readonly mke2fs: string;
 }
 
 /** All that a supervisor needs to make the lab. */
@@ -71,6 +82,7 @@ export interface BeginRequest {
   readonly record?: string;
   /** The lab ends when this connection does. */
   readonly tied?: boolean;
+  readonly disks?: DisksWish;
 }
 
 export type GuestOperation = "restart" | "stop" | "start" | "pause" | "resume";
@@ -91,6 +103,7 @@ export type Request =
   | { readonly op: "capture-start"; readonly capture: CaptureRequest }
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "inspect"; readonly guest: string }
+  | { readonly op: "save"; readonly file: string }
   | { readonly op: "down" };
 
 export type ClientMessage =

@@ -34,6 +34,7 @@ export function makePlan(topology: Topology): LabPlan {
         image: guest.image,
         kernel: guest.kernel,
         memoryBytes: guest.memoryBytes,
+        diskBytes: guest.diskBytes,
         isolation: guest.isolation,
         forward: guest.forward,
         setup: {

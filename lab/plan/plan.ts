@@ -17,6 +17,8 @@ export interface GuestPlan {
   readonly kernel: string;
   /** Undefined: the image's default. */
   readonly memoryBytes: number | undefined;
+  /** Undefined: what it writes is RAM, and gone with it. */
+  readonly diskBytes: number | undefined;
   readonly isolation: "fast" | "strict";
   readonly forward: boolean;
   readonly setup: GuestSetup;

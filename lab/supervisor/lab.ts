@@ -6,7 +6,7 @@
  */
 
 import { execFile } from "node:child_process";
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -39,10 +39,13 @@ import type {
   LabStatus,
   OnLabEvent,
   Report,
+  SavedDisks,
   StartedCapture,
   Timeline,
 } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
+import type { OpenDisks } from "../disks/open-disks.ts";
+import { writeSave } from "../disks/save.ts";
 import { judgeChecks } from "../judge/checks.ts";
 import { judgeClaims } from "../judge/claims.ts";
 import { fpingRequest, parseFping } from "../judge/fping.ts";
@@ -77,6 +80,8 @@ export interface LabOptions {
   readonly machinery: Machinery;
   /** A folder where every frame is recorded. */
   readonly record?: string;
+  /** Absent where no guest has a disk. */
+  readonly disks?: OpenDisks;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
   /** The fabric is gone, unasked. */
   readonly onCrash: (problem: string) => void;
@@ -235,6 +240,7 @@ export class Lab implements AsyncDisposable {
       isolation: guest.isolation,
       cpu: this.#cpus[index % this.#cpus.length],
       nicSockets,
+      disk: this.#options.disks?.fileOf(guest.name),
       folder: guestFolder(this.#options.folder, guest.name),
       setup: guest.setup,
     };
@@ -532,6 +538,34 @@ export class Lab implements AsyncDisposable {
     };
   }
 
+  /** The disks as they are at one moment: every guest has written out, then all stand still. */
+  async save(file: string, signal: AbortSignal): Promise<SavedDisks> {
+    const { disks } = this.#options;
+    if (disks === undefined) {
+      throw new LabError("USAGE", `no guest of lab ${this.name} has a disk`, {
+        hint: "what a guest writes without one is RAM; write `disk: 1G`",
+      });
+    }
+    const running = [...this.#keepers.values()].filter(({ state }) => state === "ready");
+    const flush = ({ guest }: GuestKeeper) =>
+      within(guest.run({ command: ["sync"] }), SYNC_MS, signal).catch(() => {
+        signal.throwIfAborted(); // one that hangs is saved as it is
+      });
+    await Promise.all(running.map(flush));
+    await Promise.all(running.map((keeper) => keeper.pause()));
+    try {
+      await writeSave(disks.folder, disks.record(), file, signal);
+    } finally {
+      await Promise.all(running.map((keeper) => keeper.resume()));
+    }
+    return {
+      lab: this.name,
+      file,
+      bytes: statSync(file).size,
+      disks: Object.keys(disks.record().disks),
+    };
+  }
+
   async inspect(name: string): Promise<Inspection> {
     const keeper = this.#keeper(name);
     const { process, spec } = keeper;
@@ -606,6 +640,9 @@ function watchesOf({ claims }: ExpectPlan): WatchSpec[] {
   });
   return [...new Map(specs).values()];
 }
+
+/** How long a guest may take to write out what it has. */
+const SYNC_MS = 30_000;
 
 /** A guest that can't list its processes in this time hangs, and is shown from outside only. */
 const INSPECT_MS = 5_000;

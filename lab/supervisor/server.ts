@@ -113,6 +113,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
       case "capture-stop":
         captures.delete(request.capture);
         return stopCapture(request.capture);
+      case "save":
+        return supervision.lab().save(request.file, signal);
       case "inspect":
         return supervision.lab().inspect(request.guest);
       case "set-link":

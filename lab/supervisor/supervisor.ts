@@ -14,6 +14,8 @@ import { type ProcessRecord, recordProcess } from "../../base/processes.ts";
 import type { RunningFabric } from "../../net/fabric.ts";
 import type { OnLabEvent, Report } from "../api.ts";
 import { type BeginRequest, fromWirePlan } from "../control/messages.ts";
+import type { OpenDisks } from "../disks/open-disks.ts";
+import type { LabPlan } from "../plan/plan.ts";
 import {
   checkSocketPaths,
   claimPlace,
@@ -45,6 +47,7 @@ export class Supervisor {
   #record: LabRecord | undefined;
   #fabric: Promise<RunningFabric> | undefined;
   #lab: Lab | undefined;
+  #disks: OpenDisks | undefined;
   #server: Server | undefined;
   #down: Promise<void> | undefined;
   #crashed = false;
@@ -118,6 +121,7 @@ export class Supervisor {
     this.#claim(request);
     try {
       await this.#listen();
+      const disks = await this.#openDisks(request, plan, signal, onEvent);
       const lab = new Lab({
         plan,
         kernels: request.kernels,
@@ -127,6 +131,7 @@ export class Supervisor {
         fabric: this.#fabric as Promise<RunningFabric>,
         machinery: this.#options.machinery,
         ...(request.record === undefined ? {} : { record: request.record }),
+        ...(disks === undefined ? {} : { disks }),
         log: this.#options.log,
         onProcess: (what, record) => recordInFolder(this.#folder, what, record),
         onCrash: (problem) => crash(problem),
@@ -145,9 +150,38 @@ export class Supervisor {
       this.#write({ state: "running" });
       return report;
     } catch (error) {
-      await this.#end(onEvent);
+      await this.#end(onEvent, { failed: true });
       throw error;
     }
+  }
+
+  /** Undefined where no guest has a disk. */
+  async #openDisks(
+    { disks }: BeginRequest,
+    { name, file, guests }: LabPlan,
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<OpenDisks | undefined> {
+    if (disks === undefined) return undefined;
+    const { openDisks } = await import("../disks/open-disks.ts");
+    this.#disks = await openDisks({
+      lab: name,
+      file,
+      wanted: Object.fromEntries(
+        guests.flatMap((guest) =>
+          guest.diskBytes === undefined
+            ? []
+            : [[guest.name, { bytes: guest.diskBytes, image: guest.image }]],
+        ),
+      ),
+      keep: disks.keep,
+      fresh: disks.fresh,
+      resume: disks.resume,
+      mke2fs: disks.mke2fs,
+      signal,
+      onNotice: (message) => onEvent({ type: "notice", message }),
+    });
+    return this.#disks;
   }
 
   /** Takes the lab's place. Throws LAB_EXISTS. */
@@ -188,11 +222,12 @@ export class Supervisor {
   }
 
   /** Ends the lab and removes its folder; asked again, waits for the same end. */
-  #end(onEvent: OnLabEvent): Promise<void> {
+  #end(onEvent: OnLabEvent, { failed = false } = {}): Promise<void> {
     this.#down ??= (async () => {
       if (this.#record !== undefined) this.#write({ state: "stopping" });
       try {
         await this.#lab?.end(onEvent);
+        await this.#closeDisks(onEvent, failed);
         await this.#fabric?.then((fabric) => fabric[Symbol.asyncDispose]()).catch(() => {});
       } finally {
         removeFolder(this.#folder);
@@ -209,10 +244,21 @@ export class Supervisor {
     this.#write({ problem });
     this.#down = (async () => {
       await this.#lab?.[Symbol.asyncDispose]();
+      await this.#closeDisks(() => {}, false);
     })();
     await this.#down.catch((error) => this.#options.log(messageOf(error)));
     this.#write({ state: "crashed" });
     this.#options.exit(4);
+  }
+
+  async #closeDisks(onEvent: OnLabEvent, failed: boolean): Promise<void> {
+    const disks = this.#disks;
+    if (disks === undefined) return;
+    if (failed) return disks.abandon();
+    await disks[Symbol.asyncDispose]();
+    if (!disks.kept) return;
+    const message = `its disks are kept: the next \`up\` takes them again, \`uml-lab disk list\` shows them`;
+    onEvent({ type: "notice", message });
   }
 
   async #leave(status: number): Promise<void> {

@@ -52,6 +52,7 @@ export interface GuestDraft {
   readonly key: Span;
   readonly image: string;
   readonly memoryBytes: number | undefined;
+  readonly diskBytes: number | undefined;
   readonly kernel: string;
   readonly isolation: "fast" | "strict";
   readonly forward: boolean;
@@ -70,7 +71,7 @@ export interface GuestDraft {
 const LARGEST_FILE = 64 * 1024 * 1024;
 
 /** Keys that `notYet` decides about. */
-const FEATURES = ["internet", "ports", "disk"] as const;
+const FEATURES = ["internet", "ports"] as const;
 
 export function interfaceOf(guest: GuestDraft, name: string): InterfaceDraft {
   let found = guest.interfaces.get(name);
@@ -107,6 +108,7 @@ export function readGuests(
       key,
       image: imageOf(reading, keys),
       memoryBytes: parseBytes(keys.text("memory") ?? ""),
+      diskBytes: parseBytes(keys.text("disk") ?? ""),
       kernel: readKernel(reading, keys.scalar("kernel")) ?? kernel,
       isolation: keys.text("isolation") === "strict" ? "strict" : "fast",
       forward: asScalar(keys.get("forward"))?.value === true,
@@ -121,6 +123,7 @@ export function readGuests(
       bird: configurationOf(reading, keys, "bird", files),
     };
     checkMemory(reading, keys.scalar("memory"), draft.memoryBytes);
+    checkDisk(reading, keys.scalar("disk"), draft.diskBytes);
     for (const entry of keys.entries("interfaces")) readInterface(reading, draft, entry);
     if (keys.isBad("interfaces")) reading.incomplete.add(name);
     for (const feature of FEATURES) {
@@ -249,6 +252,21 @@ export function readKernel(reading: Reading, node: ScalarNode | undefined): stri
       : "write `auto`, `debian`, `lean`, or a path relative to this file",
   );
   return undefined;
+}
+
+/** Below, ext4 has no room for a journal. */
+const SMALLEST_DISK = 32 * 1024 * 1024;
+const LARGEST_DISK = 1024 ** 4;
+
+function checkDisk(reading: Reading, node: ScalarNode | undefined, bytes: number | undefined) {
+  if (node === undefined || bytes === undefined) return;
+  if (bytes < SMALLEST_DISK) {
+    const hint = "write at least `32M`; a disk takes only the room that its content needs";
+    reading.problems.add("BAD_VALUE", node, `a disk of ${node.text} is too small`, hint);
+  } else if (bytes > LARGEST_DISK) {
+    const hint = "write at most `1T`";
+    reading.problems.add("BAD_VALUE", node, `a disk of ${node.text} is too large`, hint);
+  }
 }
 
 function checkMemory(reading: Reading, node: ScalarNode | undefined, bytes: number | undefined) {

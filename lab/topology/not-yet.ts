@@ -10,7 +10,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   "clock: virtual": "a virtual clock",
   internet: "internet access",
   ports: "forwarded ports",
-  disk: "private disks",
   "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 

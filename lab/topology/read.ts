@@ -189,6 +189,7 @@ function finishGuest(guest: GuestDraft, routes: readonly TopologyRoute[]): Topol
     name: guest.name,
     image: guest.image,
     memoryBytes: guest.memoryBytes,
+    diskBytes: guest.diskBytes,
     kernel: guest.kernel,
     isolation: guest.isolation,
     forward: guest.forward,

@@ -27,6 +27,8 @@ export interface TopologyGuest {
   readonly name: string;
   readonly image: string;
   readonly memoryBytes: number | undefined;
+  /** Undefined: its writable layer is RAM. */
+  readonly diskBytes: number | undefined;
   /** `auto`, `debian`, `lean`, or an absolute path. */
   readonly kernel: string;
   readonly isolation: "fast" | "strict";

@@ -215,6 +215,10 @@ export function fakeLab(
       calls.push(["stopCapture", capture]);
       return { capture, recorded: 7, bytes: 700, missed: 0 };
     },
+    save: async (file) => {
+      calls.push(["save", file]);
+      return { lab: options.name ?? "two-lans", file, bytes: 4_200_000, disks: ["alice"] };
+    },
     down: called("down"),
     [Symbol.asyncDispose]: called("dispose"),
   };
@@ -247,6 +251,9 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   findLab: async (name) => {
     throw new LabError("NO_SUCH_LAB", `no lab ${name} is running`);
   },
+  listDisks: async () => [],
+  removeDisks: unused("removeDisks"),
+  saveKept: unused("saveKept"),
   cleanUp: unused("cleanUp"),
   ensureKernel: unused("ensureKernel"),
   listKernels: async () => [],

@@ -17,6 +17,9 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Where the product may write; nothing of it is left. */
+const FOLDERS = ["run", "tmp", "home", "data"];
+
 export class House {
   readonly folder: string;
   readonly #nobody: boolean;
@@ -26,10 +29,10 @@ export class House {
   constructor({ nobody = false } = {}) {
     this.#nobody = nobody;
     this.folder = mkdtempSync(join(tmpdir(), "ule-"));
-    for (const name of ["run", "tmp", "home"]) mkdirSync(join(this.folder, name), { mode: 0o700 });
+    for (const name of FOLDERS) mkdirSync(join(this.folder, name), { mode: 0o700 });
     chmodSync(this.folder, 0o755);
     if (nobody) {
-      for (const name of ["run", "tmp", "home"]) {
+      for (const name of FOLDERS) {
         chownSync(join(this.folder, name), NOBODY, NOBODY);
       }
     }
@@ -58,6 +61,7 @@ export class House {
         HOME: join(this.folder, "home"),
         TMPDIR: join(this.folder, "tmp"),
         XDG_RUNTIME_DIR: join(this.folder, "run"),
+        XDG_DATA_HOME: join(this.folder, "data"),
         UML_LAB_CACHE: this.#nobody ? nobodysCache() : cacheFolder(),
         ...(process.env.UML_LAB_KERNEL ? { UML_LAB_KERNEL: process.env.UML_LAB_KERNEL } : {}),
       },
@@ -101,7 +105,7 @@ export class House {
   }
 
   #look(): Leftovers {
-    return lookForLeftovers(["run", "tmp", "home"].map((name) => join(this.folder, name)));
+    return lookForLeftovers(FOLDERS.map((name) => join(this.folder, name)));
   }
 }
 

@@ -44,7 +44,7 @@ const LINE_NAMES: Readonly<Record<string, string>> = { con: "tty", ssl: "ttyS" }
 export function devicesOf(
   words: readonly string[],
   descriptors: ReadonlyMap<number, string>,
-  spec: Pick<GuestSpec, "image" | "kernel" | "nicSockets" | "setup" | "folder">,
+  spec: Pick<GuestSpec, "image" | "kernel" | "nicSockets" | "setup" | "folder" | "disk">,
 ): Devices {
   const consoles: ConsoleDevice[] = [];
   const blocks: BlockDevice[] = [];
@@ -80,13 +80,15 @@ export function devicesOf(
 /** In the order of ../command-line.ts: inside the sandbox they have other names. */
 function diskBehind(
   unit: number,
-  { image, kernel, folder }: Pick<GuestSpec, "image" | "kernel" | "folder">,
+  { image, kernel, folder, disk }: Pick<GuestSpec, "image" | "kernel" | "folder" | "disk">,
 ): Pick<BlockDevice, "file" | "purpose"> {
   switch (unit) {
     case 0:
       return { file: image.file, purpose: `the image ${image.reference}, under its own layer` };
     case 1:
       return { file: `${folder}/inbox`, purpose: "inbox of the agent: what is long" };
+    case 3:
+      return { file: disk ?? "", purpose: "the guest's disk: its own layer" };
     default:
       return { file: kernel.modulesImage ?? "", purpose: "modules of the kernel" };
   }
