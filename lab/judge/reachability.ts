@@ -36,6 +36,8 @@ export interface ReachabilityOptions {
   /** How many guests probe at once. */
   readonly atOnce: number;
   readonly clock: Clock;
+  /** Waits, so long at most, until routes change no more: before that, everything is isolated. */
+  readonly quiet?: (mostMs: number) => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (probed: number, of: number, reached: number) => void;
 }
@@ -120,6 +122,9 @@ export async function judgeReachability(
     reached,
     { first: FIRST_TIMEOUT_MS, longest: LONGEST_TIMEOUT_MS },
   );
+  if (options.quiet !== undefined && items.some(({ pair }) => pair.expected === "isolate")) {
+    await options.quiet(Math.max(0, deadline - clock.now()));
+  }
   await settle(
     items.filter(({ pair }) => pair.expected !== "reach"),
     (item) => item.pair.expected === null || !reached(item),

@@ -57,6 +57,7 @@ import { guestFolder, nicPath } from "../run-folder.ts";
 import { claimProbes, type ProbeHouse } from "./claim-probes.ts";
 import { runFlow } from "./flows.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
+import { RouteWatch } from "./route-watch.ts";
 import { runCheck } from "./run-check.ts";
 import { playScenario } from "./scenario.ts";
 import { allowedCpus, usageOf } from "./usage.ts";
@@ -354,6 +355,18 @@ export class Lab implements AsyncDisposable {
     });
   }
 
+  /** Undefined where no guest runs a routing daemon: then routes stay as they are. */
+  #routeWatch(): RouteWatch | undefined {
+    const routed = this.#plan.guests.filter(({ setup }) => setup.services.length > 0);
+    if (routed.length === 0) return undefined;
+    const ready = () =>
+      routed.flatMap(({ name }) => {
+        const keeper = this.#keeper(name);
+        return keeper.obstacle === undefined ? [keeper.guest] : [];
+      });
+    return new RouteWatch(ready, CLOCK);
+  }
+
   #probeHouse(signal: AbortSignal): ProbeHouse {
     return {
       guest: (name) => this.#keeper(name).guest,
@@ -371,6 +384,8 @@ export class Lab implements AsyncDisposable {
     untilTheEnd = false,
   ): Promise<Pick<Report, "reachability" | "checks" | "expectations">> {
     onEvent({ type: "step", step: "verify", detail: count(pairs.length, "pair") });
+    const routes = this.#routeWatch();
+    const clock = routes?.clock ?? CLOCK;
     const reachability = await judgeReachability({
       pairs,
       settleMs,
@@ -378,7 +393,8 @@ export class Lab implements AsyncDisposable {
       obstacle: (guest) => this.#keeper(guest).obstacle,
       ownerOf: (address) => this.#owners.get(address),
       atOnce: probesAtOnce(this.#cpus.length),
-      clock: CLOCK,
+      clock,
+      ...(routes === undefined ? {} : { quiet: (mostMs) => routes.quiet(mostMs, signal) }),
       signal,
       onProgress: (probed, of, reached) => onEvent({ type: "reachability", probed, of, reached }),
     });
@@ -386,7 +402,7 @@ export class Lab implements AsyncDisposable {
       checks: wanted,
       run: (guest, command, timeoutMs) =>
         runCheck(() => this.#keeper(guest).guest, command, timeoutMs, signal),
-      clock: CLOCK,
+      clock,
       signal,
       onCheck: ({ name, ok }) =>
         onEvent({ type: "step", step: "check", detail: `${name}: ${ok ? "ok" : "failed"}` }),
@@ -396,7 +412,7 @@ export class Lab implements AsyncDisposable {
       settleMs,
       untilTheEnd,
       probes: claimProbes(this.#probeHouse(signal)),
-      clock: CLOCK,
+      clock,
       signal,
       onClaim: ({ name, ok }) =>
         onEvent({ type: "step", step: "check", detail: `${name}: ${ok ? "ok" : "failed"}` }),
