@@ -19,6 +19,7 @@ import { LabClient } from "./client.ts";
 import { type DisksWish, toWirePlan } from "./control/messages.ts";
 import { CrashedLab, mendLab } from "./crashed.ts";
 import { clearAbandonedDisks } from "./disks/kept.ts";
+import { checkPorts } from "./free-ports.ts";
 import type { LabPlan } from "./plan/plan.ts";
 import {
   abandonedFolders,
@@ -54,9 +55,10 @@ export async function upPlan(
     const plan = await makePlan();
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
+    await checkPorts(plan);
     const checkMs = Date.now() - startedAt;
     const ensuring = { signal, onProgress: progressTo(onEvent) };
-    const [{ kernels, images }, disks] = await Promise.all([
+    const [{ kernels, images, passt }, disks] = await Promise.all([
       ensureParts(plan, ensuring),
       disksWish(plan, options, ensuring),
     ]);
@@ -73,6 +75,7 @@ export async function upPlan(
         images,
         startedAt,
         checkMs,
+        ...(passt === undefined ? {} : { passt }),
         ...(options.record === undefined ? {} : { record: options.record }),
         ...(options.tied === undefined ? {} : { tied: options.tied }),
         ...(disks === undefined ? {} : { disks }),
@@ -171,10 +174,14 @@ async function makeRoom(name: string, onEvent: OnLabEvent): Promise<void> {
   await mendLab(name);
 }
 
-async function ensureParts(
-  plan: LabPlan,
-  options: EnsureOptions,
-): Promise<{ kernels: Record<string, Kernel>; images: Record<string, Image> }> {
+interface Parts {
+  readonly kernels: Record<string, Kernel>;
+  readonly images: Record<string, Image>;
+  /** The program behind ways out, where there are any. */
+  readonly passt: string | undefined;
+}
+
+async function ensureParts(plan: LabPlan, options: EnsureOptions): Promise<Parts> {
   const [{ ensureKernel }, { ensureImage }] = await Promise.all([
     import("../kernel/kernels.ts"),
     import("../kernel/images.ts"),
@@ -183,7 +190,7 @@ async function ensureParts(
     Object.fromEntries(
       await Promise.all([...new Set(names)].map(async (name) => [name, await ensure(name)])),
     ) as Record<string, T>;
-  const [kernels, images] = await Promise.all([
+  const [kernels, images, passt] = await Promise.all([
     all(
       plan.guests.map(({ kernel }) => kernel),
       (choice) => ensureKernel(choice, options),
@@ -192,8 +199,11 @@ async function ensureParts(
       plan.guests.map(({ image }) => image),
       (reference) => ensureImage(reference, options),
     ),
+    plan.guests.some(({ outlet }) => outlet !== null)
+      ? import("../kernel/tools.ts").then(({ ensureTool }) => ensureTool("passt", options))
+      : undefined,
   ]);
-  return { kernels, images };
+  return { kernels, images, passt };
 }
 
 /** What the command asked for guests' disks. Throws USAGE where there is nothing to ask it for. */

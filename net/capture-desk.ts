@@ -2,7 +2,12 @@
 
 import { Capture } from "./capture/capture.ts";
 import { INBOUND, OUTBOUND } from "./capture/pcapng.ts";
-import type { CaptureCounters, CaptureSpec, LinkEnd, LinkSpec } from "./control/messages.ts";
+import {
+  type CaptureCounters,
+  type CaptureSpec,
+  endName,
+  type LinkSpec,
+} from "./control/messages.ts";
 import type { LinkDirection } from "./link.ts";
 import { Tap } from "./tap.ts";
 
@@ -13,8 +18,6 @@ interface Tapped {
   readonly spec: LinkSpec;
   readonly directions: readonly [LinkDirection, LinkDirection];
 }
-
-const endName = (end: LinkEnd): string => (end.kind === "nic" ? end.nic : end.switch);
 
 export class CaptureDesk {
   readonly #clock: { readonly nowNs: number };
@@ -94,7 +97,7 @@ export class CaptureDesk {
         return;
       }
       // a switch has many ports: the link tells them apart
-      const port = end.kind === "nic" ? name : `${name}/${spec.link}`;
+      const port = end.kind !== "switch" ? name : `${name}/${spec.link}`;
       const id = capture.interface(port, `frames into link ${spec.link} from ${name}`);
       const direction = directions[index as 0 | 1];
       direction.entryTaps = [...direction.entryTaps, new Tap(capture, id, OUTBOUND, true)];

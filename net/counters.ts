@@ -15,6 +15,7 @@ export const DROP_REASONS = [
   "vlan",
   "reserved-group",
   "storm",
+  "not-allowed",
 ] as const satisfies readonly DropReason[];
 
 export class Counters {

@@ -14,12 +14,15 @@ import type {
   LinkEnd,
   LinkSpec,
   NicSpec,
+  OutletSpec,
   SwitchSpec,
   WatchSpec,
 } from "./control/messages.ts";
+import { endName } from "./control/messages.ts";
 import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
 import { fabricSends, Nic, type NicHost } from "./nic.ts";
+import { Outlet, type OutletHost } from "./outlet.ts";
 import { StormGuard } from "./storm-guard.ts";
 import { Switch, type SwitchPort } from "./switch.ts";
 import { Retagger } from "./vlan.ts";
@@ -32,10 +35,17 @@ const BUDGET = 256;
 /** A request that can't be done; the message says why. */
 export class FabricRequestError extends Error {}
 
+/** What others connect to at a path. */
+export interface Listening {
+  readonly spec: { readonly socketPath: string };
+  accept(fd: number): void;
+}
+
 /** Descriptors of NICs: the core says what to watch, and is told what was kicked. */
 export interface Watcher {
-  listen(nic: Nic): void;
-  unlisten(nic: Nic): void;
+  listen(who: Listening): void;
+  unlisten(who: Listening): void;
+  watchOutlet(outlet: Outlet, fd: number): void;
   watch(nic: Nic, fd: number, queue: number): void;
   unwatch(fd: number): void;
 }
@@ -43,10 +53,11 @@ export interface Watcher {
 interface Plugged {
   readonly spec: LinkSpec;
   readonly directions: readonly [LinkDirection, LinkDirection];
-  readonly ports: readonly [SwitchPort | undefined, SwitchPort | undefined];
+  /** What stands at each end. */
+  readonly plugged: readonly [Sink, Sink];
 }
 
-export class FabricCore implements NicHost {
+export class FabricCore implements NicHost, OutletHost {
   readonly arenas = new Arenas();
   readonly clock = { nowMs: 0, nowNs: 0 };
   readonly storms = new StormGuard(this.clock);
@@ -55,6 +66,9 @@ export class FabricCore implements NicHost {
   readonly #emit: (event: FabricEvent) => void;
   readonly #nics = new Map<string, Nic>();
   readonly #switches = new Map<string, Switch>();
+  readonly #outlets = new Map<string, Outlet>();
+  /** Outlets that go on in the next turn. */
+  #retrying = new Set<Outlet>();
   readonly #links = new Map<string, Plugged>();
   /** NICs with frames to drain, and the ones whose turn comes after. */
   #active: Nic[] = [];
@@ -91,6 +105,7 @@ export class FabricCore implements NicHost {
       }
     }
     active.length = 0;
+    if (this.#retrying.size > 0) this.#workOutlets();
     if (this.#impaired.length > 0) this.#release();
     this.#captures.flush();
     for (let i = 0; i < this.#received.length; i++) this.#received[i]!.publish();
@@ -100,6 +115,7 @@ export class FabricCore implements NicHost {
 
   /** How long the loop may sleep, milliseconds; -1 for as long as it takes. */
   get patienceMs(): number {
+    if (this.#retrying.size > 0) return 1;
     return this.#full.size > 0 ? 5 : -1;
   }
 
@@ -108,6 +124,12 @@ export class FabricCore implements NicHost {
     let next = Number.POSITIVE_INFINITY;
     for (const direction of this.#impaired) next = Math.min(next, direction.nextDueNs);
     return next;
+  }
+
+  #workOutlets(): void {
+    const now = this.#retrying;
+    this.#retrying = new Set();
+    for (const outlet of now) outlet.work();
   }
 
   #release(): void {
@@ -161,6 +183,16 @@ export class FabricCore implements NicHost {
     this.#emit({ event: "nic-disconnected", nic: nic.spec.nic, reason });
   }
 
+  // ------------------------------------------------------------------ OutletHost
+
+  watchOutlet(outlet: Outlet, fd: number): void {
+    this.#watcher.watchOutlet(outlet, fd);
+  }
+
+  retry(outlet: Outlet): void {
+    this.#retrying.add(outlet);
+  }
+
   // ------------------------------------------------------------------ what is plugged where
 
   addNic(spec: NicSpec): void {
@@ -193,6 +225,24 @@ export class FabricCore implements NicHost {
     this.#switches.delete(name);
   }
 
+  addOutlet(spec: OutletSpec): void {
+    if (this.#outlets.has(spec.outlet)) {
+      throw new FabricRequestError(`there is a way out ${spec.outlet} already`);
+    }
+    const outlet = new Outlet(spec, this);
+    this.#watcher.listen(outlet);
+    this.#outlets.set(spec.outlet, outlet);
+  }
+
+  removeOutlet(name: string): void {
+    const outlet = this.#outlet(name);
+    if (outlet.isPlugged) throw new FabricRequestError(`the way out ${name} is still plugged in`);
+    outlet.dispose();
+    this.#watcher.unlisten(outlet);
+    this.#retrying.delete(outlet);
+    this.#outlets.delete(name);
+  }
+
   addLink(spec: LinkSpec): void {
     if (this.#links.has(spec.link)) {
       throw new FabricRequestError(`there is a link ${spec.link} already`);
@@ -208,11 +258,13 @@ export class FabricCore implements NicHost {
       new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
       new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
     ] as const;
-    const portA = this.#plug(a, spec, directions[0]);
-    const portB = this.#plug(b, spec, directions[1]);
-    directions[0].leadTo(portB ?? this.#nicOf(b));
-    directions[1].leadTo(portA ?? this.#nicOf(a));
-    this.#links.set(spec.link, { spec, directions, ports: [portA, portB] });
+    const plugged = [
+      this.#plug(a, spec, directions[0]),
+      this.#plug(b, spec, directions[1]),
+    ] as const;
+    directions[0].leadTo(plugged[1]);
+    directions[1].leadTo(plugged[0]);
+    this.#links.set(spec.link, { spec, directions, plugged });
     this.#impair(spec, directions, spec.impairments);
     this.#captures.addLink(spec, directions);
     this.#watches.addLink(spec, directions);
@@ -222,7 +274,8 @@ export class FabricCore implements NicHost {
     const link = this.#link(name);
     link.spec.ends.forEach((end, index) => {
       if (end.kind === "nic") this.#nicOf(end).plug(undefined, false);
-      else this.#switch(end.switch).unplug(link.ports[index] as SwitchPort);
+      else if (end.kind === "outlet") this.#outlet(end.outlet).plug(undefined);
+      else this.#switch(end.switch).unplug(link.plugged[index] as SwitchPort);
     });
     for (const direction of link.directions) direction.dispose();
     this.#impaired = this.#impaired.filter((one) => !link.directions.includes(one));
@@ -280,6 +333,7 @@ export class FabricCore implements NicHost {
         directions: [directions[0].counters.toJSON(), directions[1].counters.toJSON()],
       })),
       switches: [...this.#switches.values()].map((one) => one.counters()),
+      outlets: [...this.#outlets.values()].map((one) => one.counters()),
       captures: this.#captures.counters(),
       watches: this.#watches.counters(),
     };
@@ -312,15 +366,22 @@ export class FabricCore implements NicHost {
           throw new FabricRequestError(`there is no VLAN ${vlan}`);
         }
       }
-    } else if (this.#nicOf(end).isPlugged) {
-      throw new FabricRequestError(`the NIC ${end.nic} is plugged in already`);
+    } else {
+      const one = end.kind === "nic" ? this.#nicOf(end) : this.#outlet(end.outlet);
+      if (one.isPlugged) throw new FabricRequestError(`${endName(end)} is plugged in already`);
     }
   }
 
-  #plug(end: LinkEnd, spec: LinkSpec, direction: LinkDirection): SwitchPort | undefined {
+  #plug(end: LinkEnd, spec: LinkSpec, direction: LinkDirection): Sink {
     if (end.kind === "switch") return this.#switch(end.switch).plug(spec.link, direction, end);
-    this.#nicOf(end).plug(direction, spec.up);
-    return undefined;
+    if (end.kind === "outlet") {
+      const outlet = this.#outlet(end.outlet);
+      outlet.plug(direction);
+      return outlet;
+    }
+    const nic = this.#nicOf(end);
+    nic.plug(direction, spec.up);
+    return nic;
   }
 
   #nicOf(end: LinkEnd): Nic {
@@ -337,6 +398,12 @@ export class FabricCore implements NicHost {
     const found = this.#switches.get(name);
     if (found === undefined) throw new FabricRequestError(`there is no switch ${name}`);
     return found;
+  }
+
+  #outlet(name: string): Outlet {
+    const outlet = this.#outlets.get(name);
+    if (outlet === undefined) throw new FabricRequestError(`there is no way out ${name}`);
+    return outlet;
   }
 
   #link(name: string): Plugged {

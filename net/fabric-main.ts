@@ -11,9 +11,10 @@ import type {
   FabricReply,
   FabricRequest,
 } from "./control/messages.ts";
-import { FabricCore } from "./fabric-core.ts";
+import { FabricCore, type Listening } from "./fabric-core.ts";
 import * as libc from "./libc/libc.ts";
 import type { Nic } from "./nic.ts";
+import type { Outlet } from "./outlet.ts";
 
 const CONTROL_FD = 3;
 const LONGEST_LINE = 16 * 1024 * 1024;
@@ -24,14 +25,15 @@ const TURNS_A_LOOK = 4;
 type Watched =
   | { readonly kind: "control" }
   | { readonly kind: "timer" }
-  | { readonly kind: "listener"; readonly nic: Nic }
+  | { readonly kind: "listener"; readonly who: Listening }
+  | { readonly kind: "outlet"; readonly outlet: Outlet }
   | { readonly kind: "session"; readonly nic: Nic }
   | { readonly kind: "kick"; readonly nic: Nic; readonly queue: number };
 
 const epoll = new libc.Epoll();
 const watched: (Watched | undefined)[] = [];
 const tagOf = new Map<number, number>();
-const listeners = new Map<Nic, number>();
+const listeners = new Map<Listening, number>();
 
 function watch(fd: number, events: number, what: Watched): void {
   const free = watched.indexOf(undefined);
@@ -51,19 +53,22 @@ function unwatch(fd: number): void {
 
 const core = new FabricCore(
   {
-    listen(nic) {
-      rmSync(nic.spec.socketPath, { force: true });
-      const fd = libc.listenUnix(nic.spec.socketPath);
-      listeners.set(nic, fd);
-      watch(fd, libc.EPOLLIN, { kind: "listener", nic });
+    listen(who) {
+      rmSync(who.spec.socketPath, { force: true });
+      const fd = libc.listenUnix(who.spec.socketPath);
+      listeners.set(who, fd);
+      watch(fd, libc.EPOLLIN, { kind: "listener", who });
     },
-    unlisten(nic) {
-      const fd = listeners.get(nic);
+    unlisten(who) {
+      const fd = listeners.get(who);
       if (fd === undefined) return;
-      listeners.delete(nic);
+      listeners.delete(who);
       unwatch(fd);
       libc.close(fd);
-      rmSync(nic.spec.socketPath, { force: true });
+      rmSync(who.spec.socketPath, { force: true });
+    },
+    watchOutlet(outlet, fd) {
+      watch(fd, libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLET, { kind: "outlet", outlet });
     },
     watch(nic, fd, queue) {
       if (queue < 0) watch(fd, libc.EPOLLIN, { kind: "session", nic });
@@ -138,6 +143,12 @@ function handle(request: FabricRequest): FabricCounters | undefined {
     case "add-switch":
       core.addSwitch(request.spec);
       return undefined;
+    case "add-outlet":
+      core.addOutlet(request.spec);
+      return undefined;
+    case "remove-outlet":
+      core.removeOutlet(request.outlet);
+      return undefined;
     case "add-link":
       core.addLink(request.spec);
       return undefined;
@@ -177,11 +188,11 @@ function handle(request: FabricRequest): FabricCounters | undefined {
 
 // ------------------------------------------------------------------ the loop
 
-function accept(nic: Nic): void {
+function accept(who: Listening): void {
   for (;;) {
-    const fd = libc.accept(listeners.get(nic) as number);
+    const fd = libc.accept(listeners.get(who) as number);
     if (fd < 0) return;
-    nic.accept(fd);
+    who.accept(fd);
   }
 }
 
@@ -198,7 +209,10 @@ function handleEvents(count: number): boolean {
         what.nic.sessionReadable();
         break;
       case "listener":
-        accept(what.nic);
+        accept(what.who);
+        break;
+      case "outlet":
+        core.retry(what.outlet);
         break;
       case "timer":
         break; // edge-triggered and never read: it only wakes
@@ -250,7 +264,7 @@ function main(): void {
     }
   }
   core.close();
-  for (const [nic] of listeners) rmSync(nic.spec.socketPath, { force: true });
+  for (const [who] of listeners) rmSync(who.spec.socketPath, { force: true });
 }
 
 main();

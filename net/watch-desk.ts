@@ -1,6 +1,6 @@
 /** The watches of a fabric: puts their taps on links, on those that are added later too. */
 
-import type { LinkSpec, WatchCounters, WatchSpec } from "./control/messages.ts";
+import { endName, type LinkSpec, type WatchCounters, type WatchSpec } from "./control/messages.ts";
 import type { LinkDirection } from "./link.ts";
 import { Tap } from "./tap.ts";
 import { Watch } from "./watch/watch.ts";
@@ -60,7 +60,7 @@ function tap(watch: Watch, { spec, directions }: Tapped): void {
   const { of } = watch.spec;
   if (of.kind === "link" && of.link !== spec.link) return;
   spec.ends.forEach((end, index) => {
-    const name = end.kind === "nic" ? end.nic : end.switch;
+    const name = endName(end);
     if (of.kind === "nics" && end.kind !== "nic") return;
     const out = directions[index as 0 | 1];
     const id = watch.place(name, spec.link, "out");

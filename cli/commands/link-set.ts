@@ -1,7 +1,7 @@
 /** `link set LINK KEY=VALUE…`: another cable, while the lab runs. */
 
 import { LabError } from "../../base/errors.ts";
-import type { Impairment, LinkEnd } from "../../net/control/messages.ts";
+import { endName, type Impairment, type LinkEnd } from "../../net/control/messages.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, printResult } from "../context.ts";
 import { applyWords } from "../impairment-words.ts";
@@ -38,7 +38,7 @@ export async function run(context: Context, words: Words): Promise<number> {
 }
 
 function endIndex(link: KnownLink | undefined, name: string, from: string): 0 | 1 {
-  const ends = link?.ends?.map((end) => (end.kind === "nic" ? end.nic : end.switch)) ?? [];
+  const ends = link?.ends?.map(endName) ?? [];
   const matches = ends.flatMap((end, i) => (end === from || end.split(":")[0] === from ? [i] : []));
   if (matches.length === 1) return matches[0] as 0 | 1;
   const problem = matches.length === 0 ? "does not end at" : "has both ends at";

@@ -2,7 +2,7 @@
 
 import { formatMemory } from "../../base/units.ts";
 import type { GuestPlan, LabPlan } from "../../lab/plan/plan.ts";
-import type { LinkEnd } from "../../net/control/messages.ts";
+import { endName, type LinkEnd } from "../../net/control/messages.ts";
 import { impairmentText } from "./impairment.ts";
 import { count, type Style } from "./style.ts";
 import { table } from "./table.ts";
@@ -75,7 +75,7 @@ function guestRows(guest: GuestPlan): string[][] {
 }
 
 export function endText(end: LinkEnd): string {
-  if (end.kind === "nic") return end.nic;
+  if (end.kind !== "switch") return endName(end);
   const vlan = end.vlan === undefined ? "" : ` vlan ${end.vlan}`;
   const trunk = end.trunk === undefined ? "" : ` trunk ${end.trunk.join(",")}`;
   return `${end.switch}${vlan}${trunk}`;

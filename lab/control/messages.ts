@@ -75,6 +75,8 @@ export interface BeginRequest {
   /** By the words the topology uses. */
   readonly kernels: Readonly<Record<string, Kernel>>;
   readonly images: Readonly<Record<string, Image>>;
+  /** The passt program, where guests have ways out. */
+  readonly passt?: string;
   /** Date.now() at the start of the command. */
   readonly startedAt: number;
   readonly checkMs: number;

@@ -2,7 +2,7 @@
 
 import { formatInterfaceAddress, networkOf, parseInterfaceAddress } from "../../base/addresses.ts";
 import { formatDurationNs } from "../../base/units.ts";
-import type { Impairment, LinkEnd } from "../../net/control/messages.ts";
+import { endName, type Impairment, type LinkEnd } from "../../net/control/messages.ts";
 import type { LabPlan } from "../plan/plan.ts";
 
 export interface DrawnNode {
@@ -59,8 +59,9 @@ export function drawingOf(plan: LabPlan): Drawing {
     const ends = link.ends.map((end): DrawnEnd => {
       const node = nodeOf(end);
       if (end.kind === "switch") return { node, interface: undefined, addresses: [], labels: [] };
-      const name = end.nic.slice(node.length + 1);
-      const own = addresses.get(end.nic) ?? [];
+      const nic = endName(end);
+      const name = nic.slice(node.length + 1);
+      const own = addresses.get(nic) ?? [];
       return {
         node,
         interface: name,
@@ -103,8 +104,10 @@ export function drawingOf(plan: LabPlan): Drawing {
   };
 }
 
-const nodeOf = (end: LinkEnd): string =>
-  end.kind === "switch" ? end.switch : end.nic.slice(0, end.nic.lastIndexOf(":"));
+function nodeOf(end: LinkEnd): string {
+  const name = endName(end);
+  return end.kind === "switch" ? name : name.slice(0, name.lastIndexOf(":"));
+}
 
 function impairmentsInWords(
   [forth, back]: readonly [Impairment, Impairment],

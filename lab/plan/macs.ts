@@ -3,6 +3,7 @@
 import { formatMac } from "../../base/addresses.ts";
 import { Random } from "../../base/random.ts";
 import type { Topology } from "../topology/topology.ts";
+import { hasOutlet, OUTLET_INTERFACE } from "./outlets.ts";
 
 /** @returns from `alice:eth0` to `02:…` (locally administered, unicast). */
 export function macAddresses({ seed, guests }: Topology): Map<string, string> {
@@ -12,7 +13,8 @@ export function macAddresses({ seed, guests }: Topology): Map<string, string> {
     for (const { mac } of interfaces) if (mac !== undefined) taken.add(mac);
   }
   for (const guest of guests) {
-    for (const { name, mac } of guest.interfaces) {
+    const outlet = hasOutlet(guest) ? [{ name: OUTLET_INTERFACE, mac: undefined }] : [];
+    for (const { name, mac } of [...guest.interfaces, ...outlet]) {
       const nic = `${guest.name}:${name}`;
       // A stream of its own: a guest that is added does not change the others' addresses.
       const random = new Random(seed, `mac:${nic}`);

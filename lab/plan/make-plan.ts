@@ -14,6 +14,7 @@ import { expectPlan } from "./expectations.ts";
 import { frrFiles, frrService } from "./frr.ts";
 import { hostTables } from "./hosts.ts";
 import { macAddresses } from "./macs.ts";
+import { OUTLET_INTERFACE, planOutlet } from "./outlets.ts";
 import type { GuestPlan, LabPlan } from "./plan.ts";
 import { staticRoutes } from "./static-routes.ts";
 
@@ -28,7 +29,11 @@ export function makePlan(topology: Topology): LabPlan {
     seed: topology.seed,
     clock: topology.clock,
     guests: topology.guests.map((guest): GuestPlan => {
-      const all = [...guest.routes, ...(routes.get(guest.name) ?? [])];
+      const all = [...guest.routes, ...(routes.get(guest.name) ?? [])].map(({ to, via }) => ({
+        to: to.prefixLength === 0 ? "default" : formatInterfaceAddress(to),
+        via: formatIp(via),
+      }));
+      const outletMac = macs.get(`${guest.name}:${OUTLET_INTERFACE}`);
       return {
         name: guest.name,
         image: guest.image,
@@ -37,6 +42,7 @@ export function makePlan(topology: Topology): LabPlan {
         diskBytes: guest.diskBytes,
         isolation: guest.isolation,
         forward: guest.forward,
+        outlet: outletMac === undefined ? null : planOutlet(topology, guest, all, outletMac),
         setup: {
           hostname: guest.name,
           hosts: hosts.get(guest.name) ?? [],
@@ -47,10 +53,7 @@ export function makePlan(topology: Topology): LabPlan {
             mtu,
             addresses: addresses.map(formatInterfaceAddress),
           })),
-          routes: all.map(({ to, via }) => ({
-            to: to.prefixLength === 0 ? "default" : formatInterfaceAddress(to),
-            via: formatIp(via),
-          })),
+          routes: all,
           files: [...daemonFiles(guest), ...guest.files],
           env: guest.env,
           services: daemonsOf(guest),

@@ -8,6 +8,7 @@ import type { GuestSetup } from "../../kernel/guest/spec.ts";
 import type { LinkSpec, SwitchSpec } from "../../net/control/messages.ts";
 import type { EventPlan } from "./event-plan.ts";
 import type { ClaimPlan } from "./expect-plan.ts";
+import type { OutletPlan } from "./outlets.ts";
 
 export interface GuestPlan {
   readonly name: string;
@@ -22,6 +23,8 @@ export interface GuestPlan {
   readonly isolation: "fast" | "strict";
   readonly forward: boolean;
   readonly setup: GuestSetup;
+  /** What its way out adds to `setup`; null where it has none. */
+  readonly outlet: OutletPlan | null;
 }
 
 /** An ordered pair that is probed, at each address of `to`. */

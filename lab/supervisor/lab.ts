@@ -24,13 +24,14 @@ import type {
   Kernel,
   RunningGuest,
 } from "../../kernel/guest/spec.ts";
-import type {
-  CaptureCounters,
-  FabricCounters,
-  Impairment,
-  LinkEnd,
-  LinkSpec,
-  WatchSpec,
+import {
+  type CaptureCounters,
+  endName,
+  type FabricCounters,
+  type Impairment,
+  type LinkEnd,
+  type LinkSpec,
+  type WatchSpec,
 } from "../../net/control/messages.ts";
 import type { FabricOptions, RunningFabric } from "../../net/fabric.ts";
 import type {
@@ -52,6 +53,7 @@ import { fpingRequest, parseFping } from "../judge/fping.ts";
 import { judgeReachability } from "../judge/reachability.ts";
 import { Limiter } from "../limiter.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
+import { type OutletPlan, setupWithOutlet } from "../plan/outlets.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { guestFolder, nicPath } from "../run-folder.ts";
 import { claimProbes, type ProbeHouse } from "./claim-probes.ts";
@@ -61,6 +63,7 @@ import { RouteWatch } from "./route-watch.ts";
 import { runCheck } from "./run-check.ts";
 import { playScenario } from "./scenario.ts";
 import { allowedCpus, usageOf } from "./usage.ts";
+import { openWayOut, wayOutLink } from "./ways-out.ts";
 import { within } from "./within.ts";
 
 /** What a lab is made with; tests give others. */
@@ -76,6 +79,8 @@ export interface LabOptions {
   readonly kernels: Readonly<Record<string, Kernel>>;
   readonly images: Readonly<Record<string, Image>>;
   readonly folder: string;
+  /** The passt program, where guests have ways out. */
+  readonly passt?: string;
   readonly since: string;
   readonly fabric: Promise<RunningFabric>;
   readonly machinery: Machinery;
@@ -125,7 +130,12 @@ export class Lab implements AsyncDisposable {
   constructor(options: LabOptions) {
     this.#options = options;
     this.#plan = options.plan;
-    this.#links = new Map(options.plan.links.map((link) => [link.link, link]));
+    this.#links = new Map(
+      [
+        ...options.plan.links,
+        ...options.plan.guests.flatMap(({ name, outlet }) => (outlet ? [wayOutLink(name)] : [])),
+      ].map((link) => [link.link, link]),
+    );
     for (const guest of options.plan.guests) {
       for (const { addresses } of guest.setup.interfaces) {
         for (const address of addresses) {
@@ -205,6 +215,7 @@ export class Lab implements AsyncDisposable {
     });
     const sockets = new Map<string, string[]>();
     const requests: Promise<unknown>[] = [];
+    const opening: Promise<void>[] = [];
     let nics = 0;
     if (this.#options.record !== undefined) {
       const path = join(this.#options.record, `${this.name}.pcapng`);
@@ -221,6 +232,7 @@ export class Lab implements AsyncDisposable {
         requests.push(fabric.request({ op: "add-nic", spec: { nic, socketPath, mac, mtu } }));
         return socketPath;
       });
+      if (guest.outlet !== null) paths.push(this.#openWayOut(guest, guest.outlet, nics++, opening));
       sockets.set(guest.name, paths);
     }
     for (const spec of this.#plan.links) requests.push(fabric.request({ op: "add-link", spec }));
@@ -228,7 +240,31 @@ export class Lab implements AsyncDisposable {
       requests.push(fabric.request({ op: "watch-start", spec }));
     }
     await Promise.all(requests);
+    await Promise.all(opening);
     return sockets;
+  }
+
+  /** Answers the path of the socket of its NIC. */
+  #openWayOut(
+    { name: guest }: GuestPlan,
+    outlet: OutletPlan,
+    index: number,
+    opening: Promise<void>[],
+  ): string {
+    const { folder, passt = "passt", onProcess, log } = this.#options;
+    const fabric = this.#fabric as RunningFabric;
+    const open = async () => {
+      const way = { guest, outlet, program: passt, folder, index, fabric, onProcess };
+      const running = await openWayOut(way);
+      this.#cleanups.defer(`end the way out of ${guest}`, () => running[Symbol.asyncDispose]());
+      void running.exited.then((how) => {
+        if (!this.#ending) log(`the way out of ${guest} is gone: passt ended (${how})`);
+      });
+    };
+    const opened = open();
+    opened.catch(() => {}); // awaited with the others
+    opening.push(opened);
+    return nicPath(folder, index);
   }
 
   #specOf(guest: GuestPlan, index: number, nicSockets: readonly string[]): GuestSpec {
@@ -243,7 +279,7 @@ export class Lab implements AsyncDisposable {
       nicSockets,
       disk: this.#options.disks?.fileOf(guest.name),
       folder: guestFolder(this.#options.folder, guest.name),
-      setup: guest.setup,
+      setup: setupWithOutlet(guest.setup, guest.outlet),
     };
   }
 
@@ -698,7 +734,7 @@ function pluggedIn(
         : {
             name: link.link,
             up: link.up,
-            to: other.kind === "nic" ? other.nic : `switch ${other.switch}`,
+            to: other.kind === "switch" ? `switch ${other.switch}` : endName(other),
           },
   };
 }

@@ -130,6 +130,7 @@ export class Supervisor {
         since: (this.#record as LabRecord).since,
         fabric: this.#fabric as Promise<RunningFabric>,
         machinery: this.#options.machinery,
+        ...(request.passt === undefined ? {} : { passt: request.passt }),
         ...(request.record === undefined ? {} : { record: request.record }),
         ...(disks === undefined ? {} : { disks }),
         log: this.#options.log,

@@ -11,11 +11,12 @@ import { messageOf } from "../../base/errors.ts";
 import { closest } from "../../base/similar.ts";
 import { parseBytes } from "../../base/units.ts";
 import type { GuestFile } from "../../kernel/guest/spec.ts";
+import type { ForwardedPort } from "../../net/passt.ts";
 import { isWrong, readRoute } from "./kinds.ts";
 import type { Names } from "./names.ts";
 import { asMap, asScalar, type Reading } from "./reading.ts";
 import type { Span } from "./source.ts";
-import type { TopologyRoute } from "./topology.ts";
+import type { TopologyGuest, TopologyRoute } from "./topology.ts";
 import type { Entry, MapNode, Node, ScalarNode } from "./tree.ts";
 
 export interface AddressDraft {
@@ -65,13 +66,13 @@ export interface GuestDraft {
   readonly run: readonly string[];
   readonly frr: string | undefined;
   readonly bird: string | undefined;
+  /** Made true by a switch that has a way out. */
+  internet: TopologyGuest["internet"];
+  readonly ports: TopologyGuest["ports"];
 }
 
 /** What one file may weigh: it crosses the control channel into every guest that has it. */
 const LARGEST_FILE = 64 * 1024 * 1024;
-
-/** Keys that `notYet` decides about. */
-const FEATURES = ["internet", "ports"] as const;
 
 export function interfaceOf(guest: GuestDraft, name: string): InterfaceDraft {
   let found = guest.interfaces.get(name);
@@ -121,17 +122,13 @@ export function readGuests(
       run: reading.items(keys.get("run")).flatMap((item) => asScalar(item)?.text ?? []),
       frr: configurationOf(reading, keys, "frr", files),
       bird: configurationOf(reading, keys, "bird", files),
+      internet: internetOf(keys),
+      ports: portsOf(reading, keys, name, hostPorts),
     };
     checkMemory(reading, keys.scalar("memory"), draft.memoryBytes);
     checkDisk(reading, keys.scalar("disk"), draft.diskBytes);
     for (const entry of keys.entries("interfaces")) readInterface(reading, draft, entry);
     if (keys.isBad("interfaces")) reading.incomplete.add(name);
-    for (const feature of FEATURES) {
-      const node = keys.get(feature);
-      if (node === undefined || asScalar(node)?.value === false) continue;
-      reading.use(feature, keys.keySpan(feature) ?? node);
-    }
-    checkPorts(reading, keys, name, hostPorts);
     guests.set(name, draft);
   }
   return guests;
@@ -445,11 +442,23 @@ function loadFile(
   return content;
 }
 
-function checkPorts(reading: Reading, keys: GuestKeys, guest: string, taken: Map<string, string>) {
+function internetOf(keys: GuestKeys): TopologyGuest["internet"] {
+  const value = keys.scalar("internet")?.value;
+  return value === "host" ? "host" : value === true ? "outside" : "none";
+}
+
+function portsOf(
+  reading: Reading,
+  keys: GuestKeys,
+  guest: string,
+  taken: Map<string, string>,
+): ForwardedPort[] {
+  const ports: ForwardedPort[] = [];
   for (const item of reading.items(keys.get("ports"))) {
-    const [, host, protocol = "tcp"] =
-      /^(\d+):\d+(?:\/(.*))?$/.exec(asScalar(item)?.text ?? "") ?? [];
-    const port = `${host}/${protocol}`;
+    const match = /^(\d+):(\d+)(?:\/(tcp|udp))?$/.exec(asScalar(item)?.text ?? "");
+    if (match === null) continue;
+    const protocol = match[3] === "udp" ? "udp" : "tcp";
+    const port = `${match[1]}/${protocol}`;
     const other = taken.get(port);
     if (other === undefined) taken.set(port, guest);
     else {
@@ -460,5 +469,7 @@ function checkPorts(reading: Reading, keys: GuestKeys, guest: string, taken: Map
         "take another host port, the number before the colon",
       );
     }
+    ports.push({ protocol, host: Number(match[1]), guest: Number(match[2]) });
   }
+  return ports;
 }

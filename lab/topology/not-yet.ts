@@ -8,8 +8,6 @@ import type { Topology } from "./topology.ts";
 
 const NOT_YET: Readonly<Record<string, string>> = {
   "clock: virtual": "a virtual clock",
-  internet: "internet access",
-  ports: "forwarded ports",
   "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 

@@ -119,17 +119,24 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   const guests = readGuests(reading, top, names, kernel);
   const switches = names.switches.map(({ name, body }): TopologySwitch => {
     const ageing = parseDurationNs(reading.text(body, "ageing") ?? "");
-    if (reading.boolean(body, "internet")) {
-      reading.use("internet", body?.entries.get("internet")?.key ?? top);
-    }
     return {
       name,
       hub: reading.boolean(body, "hub") ?? false,
       ageingMs: ageing === undefined ? 300_000 : ageing / 1e6,
     };
   });
+  const outward = new Set(
+    names.switches.filter(({ body }) => reading.boolean(body, "internet")).map(({ name }) => name),
+  );
   const hubs = new Set(switches.filter(({ hub }) => hub).map(({ name }) => name));
   const links = readLinks(reading, top, names, guests, hubs);
+  for (const { ends } of links) {
+    if (!ends.some((end) => end.kind === "switch" && outward.has(end.switch))) continue;
+    for (const end of ends) {
+      const guest = end.kind === "guest" ? guests.get(end.guest) : undefined;
+      if (guest?.internet === "none") guest.internet = "outside";
+    }
+  }
   const transparent = transparentSwitches(links, switches);
   checkFrom(reading, top);
   if (reading.boolean(top, "allow_loops") !== true) {
@@ -206,5 +213,7 @@ function finishGuest(guest: GuestDraft, routes: readonly TopologyRoute[]): Topol
     run: guest.run,
     frr: guest.frr,
     bird: guest.bird,
+    internet: guest.internet,
+    ports: guest.ports,
   };
 }

@@ -7,6 +7,7 @@ import type { InterfaceAddress, IpAddress } from "../../base/addresses.ts";
 import type { SourcePosition } from "../../base/errors.ts";
 import type { GuestFile } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
+import type { ForwardedPort } from "../../net/passt.ts";
 import type { Bound, ClaimPlan } from "../plan/expect-plan.ts";
 
 export interface TopologyInterface {
@@ -44,6 +45,9 @@ export interface TopologyGuest {
   /** Configuration of routing daemons. */
   readonly frr: string | undefined;
   readonly bird: string | undefined;
+  /** `host`: to the outside and to the host's loopback. */
+  readonly internet: "none" | "outside" | "host";
+  readonly ports: readonly ForwardedPort[];
 }
 
 export interface TopologySwitch {

@@ -25,6 +25,7 @@ export interface Impairment {
 /** Where a link ends. VLANs: `vlan` is the access or native VLAN, `trunk` those carried tagged. */
 export type LinkEnd =
   | { readonly kind: "nic"; readonly nic: string }
+  | { readonly kind: "outlet"; readonly outlet: string }
   | {
       readonly kind: "switch";
       readonly switch: string;
@@ -45,6 +46,17 @@ export interface SwitchSpec {
   readonly switch: string;
   readonly hub: boolean;
   readonly ageingMs: number;
+}
+
+/** A way out of the lab, to a process on the host that speaks frames over a unix stream socket. */
+export interface OutletSpec {
+  readonly outlet: string;
+  /** The fabric listens here before it replies. */
+  readonly socketPath: string;
+  /** The guest in whose name it is: told to the process, which waits for frames to learn that. */
+  readonly guest: { readonly mac: string; readonly address: string; readonly gateway: string };
+  /** Answers only: from ports that are forwarded, and to connections from outside. */
+  readonly only?: { readonly udp: readonly number[] };
 }
 
 export interface LinkSpec {
@@ -126,9 +138,11 @@ export interface WatchCounters {
 export type FabricRequest =
   | { readonly op: "add-nic"; readonly spec: NicSpec }
   | { readonly op: "add-switch"; readonly spec: SwitchSpec }
+  | { readonly op: "add-outlet"; readonly spec: OutletSpec }
   | { readonly op: "add-link"; readonly spec: LinkSpec }
   | { readonly op: "remove-nic"; readonly nic: string }
   | { readonly op: "remove-switch"; readonly switch: string }
+  | { readonly op: "remove-outlet"; readonly outlet: string }
   | { readonly op: "remove-link"; readonly link: string }
   | {
       readonly op: "set-link";
@@ -154,7 +168,8 @@ export type DropReason =
   | "queue-full"
   | "vlan"
   | "reserved-group" // 802.1D group address at a switch
-  | "storm";
+  | "storm"
+  | "not-allowed"; // more than answers, where only ports are forwarded
 
 /** One direction at one place: what passed and what did not. */
 export interface DirectionCounters {
@@ -172,6 +187,12 @@ export interface NicCounters {
   /** Ring errors that made the fabric disconnect the guest, since the start. */
   readonly ringErrors: number;
   readonly lastRingError: string | null;
+}
+
+export interface OutletCounters {
+  readonly outlet: string;
+  readonly connected: boolean;
+  readonly fromLab: DirectionCounters;
 }
 
 export interface LinkCounters {
@@ -201,6 +222,7 @@ export interface FabricCounters {
   readonly nics: readonly NicCounters[];
   readonly links: readonly LinkCounters[];
   readonly switches: readonly SwitchCounters[];
+  readonly outlets?: readonly OutletCounters[];
   readonly captures?: readonly CaptureCounters[];
   readonly watches?: readonly WatchCounters[];
 }
@@ -216,3 +238,7 @@ export type FabricEvent =
   /** A capture's reader went away, or its file can't be written; or it was stopped. */
   | { readonly event: "capture-ended"; readonly counters: CaptureCounters }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string };
+
+/** `alice:eth0`, or the name of a switch or a way out. */
+export const endName = (end: LinkEnd): string =>
+  end.kind === "nic" ? end.nic : end.kind === "outlet" ? end.outlet : end.switch;

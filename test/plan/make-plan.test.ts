@@ -6,6 +6,7 @@ import { LabErrors } from "../../base/errors.ts";
 import { makePlan } from "../../lab/plan/make-plan.ts";
 import { notYet } from "../../lab/topology/not-yet.ts";
 import { parseTopology } from "../../lab/topology/read.ts";
+import { endName } from "../../net/control/messages.ts";
 
 const topologyOf = (text: string, env: Record<string, string> = {}, file = "/lab/x.yaml") => {
   try {
@@ -31,8 +32,7 @@ const interfaces = (plan: Plan, name: string) =>
   guest(plan, name).setup.interfaces.map((i) => [i.name, ...i.addresses].join(" "));
 const routes = (plan: Plan, name: string) =>
   guest(plan, name).setup.routes.map(({ to, via }) => `${to} via ${via}`);
-const links = (plan: Plan) =>
-  plan.links.map(({ ends }) => ends.map((e) => (e.kind === "nic" ? e.nic : e.switch)).join(" "));
+const links = (plan: Plan) => plan.links.map(({ ends }) => ends.map(endName).join(" "));
 const expected = (plan: Plan) =>
   Object.fromEntries(plan.pairs.map((p) => [`${p.from} -> ${p.to}`, p.expected]));
 

@@ -2,7 +2,7 @@
 
 import type { FabricEvent, Impairment, LinkEnd } from "../../../net/control/messages.ts";
 import { FabricCore } from "../../../net/fabric-core.ts";
-import type { Nic } from "../../../net/nic.ts";
+import { Nic } from "../../../net/nic.ts";
 import { MockGuest, type MockOptions } from "./mock-guest.ts";
 
 const MTU = 1500;
@@ -13,8 +13,9 @@ export class MockLab implements Disposable {
   readonly #guests = new Set<MockGuest>();
   readonly core = new FabricCore(
     {
-      listen: (nic) => this.#nics.set(nic.spec.nic, nic),
-      unlisten: (nic) => this.#nics.delete(nic.spec.nic),
+      listen: (who) => who instanceof Nic && this.#nics.set(who.spec.nic, who),
+      unlisten: (who) => who instanceof Nic && this.#nics.delete(who.spec.nic),
+      watchOutlet: () => {},
       watch: () => {},
       unwatch: () => {},
     },
