@@ -26,6 +26,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   graph: () => import("./commands/graph.ts"),
   ps: () => import("./commands/ps.ts"),
   status: () => import("./commands/status.ts"),
+  metrics: () => import("./commands/metrics.ts"),
   exec: () => import("./commands/exec.ts"),
   shell: () => import("./commands/shell.ts"),
   console: () => import("./commands/console.ts"),

@@ -45,6 +45,12 @@ const HTML: OptionSpec = {
   summary: "write the report as one self-contained HTML page as well",
 };
 
+const WATCH: OptionSpec = {
+  name: "watch",
+  short: "w",
+  summary: "draw it again every second, with rates",
+};
+
 const LAB_NOTE =
   "LAB is a lab's name or its topology file. It can be left out where exactly one lab runs, or " +
   "where the current folder has a single topology file.";
@@ -235,9 +241,28 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "status",
     summary: "a lab's guests (state, memory, CPU) and links (counters)",
     arguments: [LAB],
-    options: [{ name: "watch", short: "w", summary: "draw it again every second, with rates" }],
+    options: [WATCH],
     notes: [LAB_NOTE],
     examples: [["uml-lab status --watch", "a live view; Ctrl-C ends it"]],
+  },
+  {
+    name: "metrics",
+    summary: "a lab's counters in Prometheus' text format",
+    arguments: [LAB],
+    options: [],
+    notes: [
+      LAB_NOTE,
+      "The same is served over HTTP on a unix socket, RUN/LAB/metrics, where RUN is " +
+        "$XDG_RUNTIME_DIR/uml-lab: frames, bytes and drops of links, NICs and switches, memory and " +
+        "CPU time of guests.",
+    ],
+    examples: [
+      ["uml-lab metrics", ""],
+      [
+        "curl --unix-socket $XDG_RUNTIME_DIR/uml-lab/two-lans/metrics http://lab/metrics",
+        "without this program",
+      ],
+    ],
   },
   {
     name: "exec",
@@ -382,8 +407,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "link show",
     summary: "a lab's links with what passed and what did not",
     arguments: [{ ...LINK, optional: true }],
-    options: [ON_LAB],
-    examples: [["uml-lab link show", ""]],
+    options: [WATCH, ON_LAB],
+    examples: [
+      ["uml-lab link show", ""],
+      ["uml-lab link show core --watch", "frames and bytes a second"],
+    ],
   },
   {
     name: "link set",

@@ -5,6 +5,7 @@
  *     processes     one line of JSON for every process, written as soon as there is one
  *     plan.json     what the lab is
  *     control       the control socket
+ *     metrics       HTTP, for programs that gather counters
  *     n0, n1, …     the sockets of the guests' NICs
  *     o3            the socket of a way out, numbered like its NIC
  *     g/GUEST/      a guest's console.log and whatever its boot needs
@@ -54,6 +55,7 @@ const LONGEST_SOCKET = "n9999";
 
 export const labFolder = (name: string): string => join(runFolder(), name);
 export const controlPath = (folder: string): string => join(folder, "control");
+export const metricsPath = (folder: string): string => join(folder, "metrics");
 export const nicPath = (folder: string, index: number): string => join(folder, `n${index}`);
 export const outletPath = (folder: string, index: number): string => join(folder, `o${index}`);
 export const guestFolder = (folder: string, guest: string): string => join(folder, "g", guest);

@@ -22,6 +22,7 @@ import {
   controlPath,
   type LabRecord,
   labFolder,
+  metricsPath,
   readRecord,
   recordInFolder,
   removeFolder,
@@ -149,6 +150,7 @@ export class Supervisor {
       const report = await lab.judge(over, onEvent, { startedAt, checkMs, events: true });
       over.throwIfAborted();
       this.#write({ state: "running" });
+      await this.#serveMetrics(lab);
       return report;
     } catch (error) {
       await this.#end(onEvent, { failed: true });
@@ -215,6 +217,15 @@ export class Supervisor {
       server.listen(`${path}0`, resolve);
     });
     renameSync(`${path}0`, path);
+  }
+
+  async #serveMetrics(lab: Lab): Promise<void> {
+    const { serveMetrics } = await import("./metrics-server.ts");
+    const path = metricsPath(this.#folder);
+    const status = async () => ({ ...(await lab.status()), supervisorPid: process.pid });
+    await serveMetrics(path, status).catch((error: unknown) => {
+      this.#options.log(`no metrics: ${messageOf(error)}`);
+    });
   }
 
   #write(change: Partial<LabRecord>): void {

@@ -1,5 +1,7 @@
 /** Switches, cables and counters with real kernels: VLANs, long frames, loops, carriers. */
 
+import { get } from "node:http";
+import { join } from "node:path";
 import { expect } from "chai";
 import { eventually, House } from "./house.ts";
 
@@ -118,6 +120,25 @@ describe("cables and switches", function () {
     );
     expect(Math.max(...storms)).to.be.greaterThan(0);
     await sh("b", "true");
+  });
+
+  it("tells its counters to programs: metrics, and over HTTP on a unix socket", async () => {
+    await house.json(0, "up", house.topology("long", LONG));
+    const { stdout } = await house.run("metrics");
+    expect(stdout).to.match(/^uml_lab_link_frames_total\{lab="long",link="a:eth0--s",.*\} [1-9]/m);
+    const socketPath = join(house.runFolder, "long", "metrics");
+    const ask = (path: string) =>
+      new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+        get({ socketPath, path }, async (answer) => {
+          const chunks = await answer.toArray();
+          resolve({ status: answer.statusCode, text: Buffer.concat(chunks).toString() });
+        }).once("error", reject);
+      });
+    const { status, text } = await ask("/metrics");
+    expect(status).to.equal(200);
+    const names = (all: string) => [...new Set(all.match(/^uml_lab_\w+/gm))].sort();
+    expect(names(text)).to.deep.equal(names(stdout));
+    expect((await ask("/other")).status).to.equal(404);
   });
 
   it("pulls a carrier with the cable, and gives it back", async () => {
