@@ -44,6 +44,8 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   capture: () => import("./commands/capture.ts"),
   "link show": () => import("./commands/link-show.ts"),
   "link set": () => import("./commands/link-set.ts"),
+  "link add": () => import("./commands/link-add.ts"),
+  "link remove": () => import("./commands/link-remove.ts"),
   "link up": linkState(true),
   "link down": linkState(false),
   "kernel list": () => import("./commands/kernel-list.ts"),

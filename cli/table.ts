@@ -252,17 +252,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     options: [],
     notes: [
       LAB_NOTE,
-      "The same is served over HTTP on a unix socket, RUN/LAB/metrics, where RUN is " +
-        "$XDG_RUNTIME_DIR/uml-lab: frames, bytes and drops of links, NICs and switches, memory and " +
-        "CPU time of guests.",
+      "The same is served over HTTP on a unix socket in the run folder: " +
+        "`curl --unix-socket $XDG_RUNTIME_DIR/uml-lab/LAB/metrics http://lab/metrics`. It has " +
+        "frames, bytes and drops of links, NICs and switches, and memory and CPU time of guests.",
     ],
-    examples: [
-      ["uml-lab metrics", ""],
-      [
-        "curl --unix-socket $XDG_RUNTIME_DIR/uml-lab/two-lans/metrics http://lab/metrics",
-        "without this program",
-      ],
-    ],
+    examples: [["uml-lab metrics", ""]],
   },
   {
     name: "exec",
@@ -482,6 +476,32 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [LINK],
     options: [ON_LAB],
     examples: [["uml-lab link down core", ""]],
+  },
+  {
+    name: "link add",
+    summary: "plug one more cable in while the lab runs",
+    arguments: [
+      { name: "A", kind: "text" },
+      { name: "B", kind: "text" },
+      { name: "KEY=VALUE", kind: "text", optional: true, many: true },
+    ],
+    options: [ON_LAB],
+    notes: [
+      "A and B are GUEST:ethN, GUEST (its first interface without a cable) or a switch. An interface is " +
+        "free where the file has it without a link, or where its cable was removed. Keys: name, vlan " +
+        "and trunk (10,20) of ports at switches, and those of `link set`.",
+    ],
+    examples: [
+      ["uml-lab link add alice:eth1 lan2 name=spare delay=5ms", ""],
+      ["uml-lab link add r1:eth0 r2:eth0", "where cables were removed before"],
+    ],
+  },
+  {
+    name: "link remove",
+    summary: "take a cable out for good: its interfaces are free for another",
+    arguments: [LINK],
+    options: [ON_LAB],
+    examples: [["uml-lab link remove core", ""]],
   },
   {
     name: "kernel list",

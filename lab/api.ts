@@ -271,6 +271,17 @@ export interface KeptDisks {
   }[];
 }
 
+/** A cable for a running lab. */
+export interface LinkAddition {
+  /** `GUEST`, `GUEST:ethN` or a switch: what there is, with no cable yet. */
+  readonly ends: readonly [string, string];
+  readonly name?: string;
+  /** Of its ports at switches. */
+  readonly vlan?: number;
+  readonly trunk?: readonly number[];
+  readonly impairments: readonly [Impairment, Impairment];
+}
+
 /** A running lab, reached over its control socket. Disposing closes the connection only. */
 export interface RunningLab extends AsyncDisposable {
   readonly name: string;
@@ -295,6 +306,9 @@ export interface RunningLab extends AsyncDisposable {
     link: string,
     change: { up?: boolean; impairments?: readonly [Impairment, Impairment] },
   ): Promise<void>;
+  /** Answers the name of the new link. */
+  addLink(addition: LinkAddition): Promise<string>;
+  removeLink(link: string): Promise<void>;
   /** Records from now on, until it is stopped or this connection ends. */
   startCapture(request: CaptureRequest): Promise<StartedCapture>;
   /** What was recorded; null where the capture had ended before. */

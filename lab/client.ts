@@ -14,6 +14,7 @@ import type {
   CaptureRequest,
   Inspection,
   LabStatus,
+  LinkAddition,
   OnLabEvent,
   Report,
   RunningLab,
@@ -151,6 +152,14 @@ export class LabClient implements RunningLab {
 
   async setLink(link: string, change: LinkChange): Promise<void> {
     await this.request({ op: "set-link", link, change });
+  }
+
+  async addLink(addition: LinkAddition): Promise<string> {
+    return (await this.request({ op: "add-link", addition })) as string;
+  }
+
+  async removeLink(link: string): Promise<void> {
+    await this.request({ op: "remove-link", link });
   }
 
   async startCapture(capture: CaptureRequest): Promise<StartedCapture> {

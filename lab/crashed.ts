@@ -50,6 +50,8 @@ export class CrashedLab implements RunningLab {
   pause = () => this.#refuse();
   resume = () => this.#refuse();
   setLink = () => this.#refuse();
+  addLink = () => this.#refuse();
+  removeLink = () => this.#refuse();
   startCapture = () => this.#refuse();
   stopCapture = () => this.#refuse();
   inspect = () => this.#refuse();

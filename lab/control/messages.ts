@@ -7,7 +7,7 @@
 import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
-import type { CaptureRequest, LabEvent } from "../api.ts";
+import type { CaptureRequest, LabEvent, LinkAddition } from "../api.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 
@@ -102,6 +102,8 @@ export type Request =
   | { readonly op: "assess"; readonly expect: ExpectPlan }
   | { readonly op: GuestOperation; readonly guests: readonly string[] }
   | { readonly op: "set-link"; readonly link: string; readonly change: LinkChange }
+  | { readonly op: "add-link"; readonly addition: LinkAddition }
+  | { readonly op: "remove-link"; readonly link: string }
   | { readonly op: "capture-start"; readonly capture: CaptureRequest }
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "inspect"; readonly guest: string }

@@ -38,6 +38,7 @@ import type {
   CaptureRequest,
   Inspection,
   LabStatus,
+  LinkAddition,
   OnLabEvent,
   Report,
   SavedDisks,
@@ -56,6 +57,7 @@ import type { ExpectPlan } from "../plan/expect-plan.ts";
 import { type OutletPlan, setupWithOutlet } from "../plan/outlets.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { guestFolder, nicPath } from "../run-folder.ts";
+import { addedLink } from "./added-link.ts";
 import { claimProbes, type ProbeHouse } from "./claim-probes.ts";
 import { runFlow } from "./flows.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
@@ -507,15 +509,45 @@ export class Lab implements AsyncDisposable {
     const fabric = this.#runningFabric();
     const link = this.#links.get(name);
     if (link === undefined) {
-      throw new LabError("NO_SUCH_LINK", `lab ${this.name} has no link ${name}`, {
-        hint: `one of ${[...this.#links.keys()].join(", ")}`,
-      });
+      throw this.#noSuchLink(name);
     }
     if (impairments !== undefined) {
       await fabric.request({ op: "set-link", link: name, impairments });
       this.#links.set(name, { ...link, impairments });
     }
     if (up !== undefined) await fabric.request({ op: "link-state", link: name, up });
+  }
+
+  async addLink(addition: LinkAddition): Promise<string> {
+    const fabric = this.#runningFabric();
+    const spec = addedLink(this.#plan, this.#links.values(), addition);
+    this.#links.set(spec.link, spec);
+    try {
+      await fabric.request({ op: "add-link", spec });
+    } catch (error) {
+      this.#links.delete(spec.link);
+      throw error;
+    }
+    return spec.link;
+  }
+
+  async removeLink(name: string): Promise<void> {
+    const fabric = this.#runningFabric();
+    const link = this.#links.get(name);
+    if (link === undefined) throw this.#noSuchLink(name);
+    if (link.ends.some(({ kind }) => kind === "outlet")) {
+      throw new LabError("USAGE", `${name} is a way out and stays`, {
+        hint: `pull it instead: uml-lab link down ${name}`,
+      });
+    }
+    await fabric.request({ op: "remove-link", link: name });
+    this.#links.delete(name);
+  }
+
+  #noSuchLink(name: string): LabError {
+    return new LabError("NO_SUCH_LINK", `lab ${this.name} has no link ${name}`, {
+      hint: `one of ${[...this.#links.keys()].join(", ")}`,
+    });
   }
 
   /** Starts a capture, into a file or a FIFO in the lab's folder. */

@@ -119,6 +119,10 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision.lab().inspect(request.guest);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
+      case "add-link":
+        return supervision.lab().addLink(request.addition);
+      case "remove-link":
+        return supervision.lab().removeLink(request.link);
       case "restart":
       case "start":
       case "stop":

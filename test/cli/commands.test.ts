@@ -309,7 +309,14 @@ describe("completion", () => {
 
   it("offers commands, and the second words of groups", async () => {
     expect(await complete("li")).to.deep.equal(["link"]);
-    expect(await complete("link", "")).to.deep.equal(["show", "set", "up", "down"]);
+    expect(await complete("link", "")).to.deep.equal([
+      "show",
+      "set",
+      "up",
+      "down",
+      "add",
+      "remove",
+    ]);
     expect(await complete(""))
       .to.include("up")
       .and.not.include("complete-words");

@@ -207,6 +207,11 @@ export function fakeLab(
     pause: called("pause"),
     resume: called("resume"),
     setLink: called("setLink"),
+    addLink: async (...args: unknown[]) => {
+      calls.push(["addLink", ...args]);
+      return "a:eth0--b:eth0";
+    },
+    removeLink: called("removeLink"),
     startCapture: async (request) => {
       calls.push(["startCapture", request]);
       return { capture: "c1", path: request.file ?? "/dev/null" };

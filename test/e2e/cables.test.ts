@@ -141,6 +141,27 @@ describe("cables and switches", function () {
     expect((await ask("/other")).status).to.equal(404);
   });
 
+  it("takes cables out and plugs others in while it runs", async () => {
+    await house.json(0, "up", house.topology("long", LONG));
+    await house.json(0, "link", "remove", "a:eth1--c:eth0");
+    await house.json(0, "link", "remove", "a:eth0--s");
+    expect(await sh("c", "cat /sys/class/net/eth0/carrier")).to.equal("0\n");
+    expect((await house.run("link", "add", "a", "nobody")).status).to.equal(2);
+    const { link } = await house.json(0, "link", "add", "a:eth1", "c", "delay=1ms");
+    expect(link).to.equal("a:eth1--c:eth0");
+    await house.json(0, "link", "add", "a", "s", "name=again");
+    await eventually("the ways of before", async () => {
+      const ways = ["10.0.0.2", "10.0.1.2"].map((to) => `ping -c 1 -W 1 ${to}`).join(" && ");
+      return (await house.run("exec", "a", "--", "sh", "-c", ways)).status === 0;
+    });
+    const { links } = await house.json(0, "link", "show");
+    expect(links.map((one: { link: string }) => one.link)).to.have.members([
+      "b:eth0--s",
+      "a:eth1--c:eth0",
+      "again",
+    ]);
+  });
+
   it("pulls a carrier with the cable, and gives it back", async () => {
     await house.json(0, "up", house.topology("long", LONG));
     await house.json(0, "link", "down", "a:eth1--c:eth0");
