@@ -133,3 +133,7 @@ export async function eventually(what: string, holds: () => Promise<boolean>): P
   }
   expect.fail(`never came: ${what}`);
 }
+
+/** A shell command that takes one TCP connection at port 99, and hangs up with the other side. */
+export const listen = (then: string): string =>
+  `mkfifo /tmp/open; sleep 600 > /tmp/open & nc -l -p 99 < /tmp/open | ${then}; kill $!`;
