@@ -11,9 +11,8 @@ export function expectPlan(
   { rules, checks, claims, settleMs }: TopologyExpectations,
   { everyPair }: { readonly everyPair: boolean },
 ): ExpectPlan {
-  const pairs = pairsOf({ guests, rules });
   return {
-    pairs: everyPair ? pairs : pairs.filter(({ expected }) => expected !== null),
+    pairs: pairsOf({ guests, rules }, everyPair),
     checks,
     claims: claims.map((claim) => withAddress(guests, claim)),
     settleMs,

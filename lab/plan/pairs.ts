@@ -4,8 +4,14 @@ import { formatIp } from "../../base/addresses.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { PairPlan } from "./plan.ts";
 
-/** Every ordered pair of two guests, in the order of the file; the more exact rule decides. */
-export function pairsOf({ guests, rules }: Pick<Topology, "guests" | "rules">): PairPlan[] {
+/**
+ * Ordered pairs of two guests, in the order of the file; the more exact rule decides.
+ * @param everyPair also those that no rule speaks of.
+ */
+export function pairsOf(
+  { guests, rules }: Pick<Topology, "guests" | "rules">,
+  everyPair: boolean,
+): PairPlan[] {
   const index = new Map(guests.map(({ name }, i) => [name, i]));
   const count = guests.length;
   // A number a pair: 2 * exactness, + 1 for isolate, which wins among equals; -1 where none speaks.
@@ -30,6 +36,7 @@ export function pairsOf({ guests, rules }: Pick<Topology, "guests" | "rules">): 
     for (const [column, to] of guests.entries()) {
       if (row === column) continue;
       const verdict = verdicts[row * count + column] as number;
+      if (verdict < 0 && !everyPair) continue;
       pairs.push({
         from: from.name,
         to: to.name,
