@@ -7,6 +7,7 @@
 import type { BuildKernelOptions } from "../kernel/build/build-kernel.ts";
 import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
+import type { ImageDetails } from "../kernel/images.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type {
   KeptDisks,
@@ -55,7 +56,10 @@ export interface Engine {
   ensureKernel(choice: string, options: FetchOptions): Promise<Kernel>;
   buildKernel(options: BuildKernelOptions): Promise<Kernel>;
   listKernels(): Promise<readonly Kernel[]>;
-  listImages(): Promise<readonly Image[]>;
+  listImages(): Promise<readonly ImageDetails[]>;
+  ensureImage(reference: string, options: FetchOptions): Promise<Image>;
+  importImage(archive: string, name: string | undefined, options: FetchOptions): Promise<Image>;
+  removeImage(idOrReference: string): Promise<number>;
   examineMachine(): Promise<readonly Finding[]>;
 }
 

@@ -13,6 +13,7 @@ async function part(path: string): Promise<any> {
   }
 }
 const manager = () => part("../lab/manager.js");
+const images = () => import("../kernel/images.ts");
 
 export const house: Engine = {
   planFile: async (file, env, options = { toRun: true }) =>
@@ -38,6 +39,10 @@ export const house: Engine = {
   buildKernel: async (options) =>
     (await import("../kernel/build/build-kernel.ts")).buildKernel(options),
   listKernels: async () => (await import("../kernel/kernels.ts")).listKernels(),
-  listImages: async () => (await import("../kernel/images.ts")).listImages(),
+  listImages: async () => (await images()).listImages(),
+  ensureImage: async (reference, options) => (await images()).ensureImage(reference, options),
+  importImage: async (archive, name, options) =>
+    (await images()).importImage(archive, name, options),
+  removeImage: async (name) => (await images()).removeImage(name),
   examineMachine: async () => (await import("../kernel/doctor.ts")).examineMachine(),
 };

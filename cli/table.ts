@@ -9,6 +9,11 @@ const GUESTS: ArgumentSpec = { name: "GUEST", kind: "guest", many: true };
 const LINK: ArgumentSpec = { name: "LINK", kind: "link" };
 const CMD: ArgumentSpec = { name: "CMD", kind: "text", many: true };
 
+const IMAGE: ArgumentSpec = { name: "IMAGE", kind: "text" };
+const IMAGE_NOTE =
+  "IMAGE is what a topology's `image` says: `base`, `router`, `host`, `docker:REF`, `dir:PATH`, " +
+  "`file:PATH` or `packages:[a, b]`.";
+
 const ON_LAB: OptionSpec = {
   name: "lab",
   value: "LAB",
@@ -551,6 +556,43 @@ export const COMMANDS: readonly CommandSpec[] = [
     arguments: [],
     options: [],
     examples: [["uml-lab image list", ""]],
+  },
+  {
+    name: "image show",
+    summary: "what an image is made of: packages, size, memory, its command",
+    arguments: [IMAGE],
+    options: [],
+    examples: [["uml-lab image show router", ""]],
+  },
+  {
+    name: "image build",
+    summary: "make images before a lab needs them",
+    arguments: [{ ...IMAGE, many: true }],
+    options: [],
+    notes: [IMAGE_NOTE],
+    examples: [
+      ["uml-lab image build base router", "before going offline"],
+      ["uml-lab image build 'packages:[tshark]'", "base, and Debian packages"],
+    ],
+  },
+  {
+    name: "image import",
+    summary: "read a tar archive of `docker save` or `docker export`; no engine is needed",
+    arguments: [
+      { name: "FILE", kind: "file" },
+      { name: "NAME", kind: "text", optional: true },
+    ],
+    options: [],
+    notes: ["Topologies then name it `docker:NAME`; without NAME, the file's name is taken."],
+    examples: [["uml-lab image import alpine.tar alpine", "image: docker:alpine"]],
+  },
+  {
+    name: "image remove",
+    summary: "remove images from the cache",
+    arguments: [{ ...IMAGE, many: true }],
+    options: [],
+    notes: ["IMAGE is a reference (`router`) or an id of `uml-lab image list`."],
+    examples: [["uml-lab image remove router", "the next lab that needs it makes it again"]],
   },
   {
     name: "ssh-config",

@@ -28,6 +28,7 @@ const TOOLS = {
   tcc: { package: "tcc", arguments: (root: string) => [`-B${root}/usr/lib/x86_64-linux-gnu/tcc`] },
   mksquashfs: { package: "squashfs-tools" },
   unsquashfs: { package: "squashfs-tools" },
+  sqfstar: { package: "squashfs-tools" },
   patchelf: { package: "patchelf" },
   "mkfs.erofs": { package: "erofs-utils" },
   mke2fs: { package: "e2fsprogs" },

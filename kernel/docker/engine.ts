@@ -1,6 +1,7 @@
-/** The Docker engine of this machine, if one answers. */
+/** The container engine of this machine, Docker's or podman's, if one answers. */
 
 import { statSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import type Docker from "dockerode";
 import { messageOf } from "../../base/errors.ts";
@@ -11,37 +12,54 @@ export interface Engine {
   readonly docker: Docker | undefined;
   /** For a person: its version, or why there is none. */
   readonly found: string;
+  /** What mends it where there is none. */
+  readonly hint: string;
 }
 
-/** DOCKER_HOST, else the usual socket, else rootless ones (Docker's, podman's). Never throws. */
+const NO_ENGINE =
+  "start one: `sudo systemctl start docker`, or without root `systemctl --user start podman.socket`";
+
+/** DOCKER_HOST or CONTAINER_HOST, else the usual sockets, else rootless ones. Never throws. */
 export async function dockerEngine(env: NodeJS.ProcessEnv = process.env): Promise<Engine> {
   const { default: DockerClient } = await import("dockerode");
-  const candidates: (() => Docker)[] = [];
-  if (env.DOCKER_HOST) {
-    candidates.push(() => new DockerClient());
-  } else {
-    const runtime = env.XDG_RUNTIME_DIR;
-    const sockets = [
-      "/var/run/docker.sock",
-      ...(runtime ? [join(runtime, "docker.sock"), join(runtime, "podman/podman.sock")] : []),
-    ];
-    for (const socketPath of sockets) {
-      if (statSync(socketPath, { throwIfNoEntry: false })?.isSocket()) {
-        candidates.push(() => new DockerClient({ socketPath, timeout: PING_TIMEOUT_MS }));
-      }
-    }
-  }
-  let found = "no engine's socket is there";
-  for (const candidate of candidates) {
+  const named = env.DOCKER_HOST || env.CONTAINER_HOST;
+  const sockets = named ? [named] : socketsOf(env).filter(isSocket);
+  let found = "no container engine's socket is there";
+  let hint = NO_ENGINE;
+  for (const socket of sockets) {
+    const path = socket.replace(/^unix:\/\//, "");
     try {
-      const docker = candidate();
+      const docker = path.startsWith("/")
+        ? new DockerClient({ socketPath: path, timeout: PING_TIMEOUT_MS })
+        : new DockerClient();
       const { Version } = await withTimeout(docker.version());
-      return { docker, found: `engine ${Version}` };
+      // only the question whether it is there is bounded
+      const lasting = path.startsWith("/") ? new DockerClient({ socketPath: path }) : docker;
+      return { docker: lasting, found: `engine ${Version}`, hint: "" };
     } catch (error) {
-      found = `the engine does not answer: ${messageOf(error)}`;
+      const denied = (error as NodeJS.ErrnoException).code === "EACCES";
+      found = denied
+        ? `this user has no right to the engine's socket ${path}`
+        : `the engine at ${socket} does not answer: ${messageOf(error)}`;
+      hint = denied
+        ? `sudo usermod -aG docker ${userInfo().username}, and log in again; or use rootless podman`
+        : NO_ENGINE;
     }
   }
-  return { docker: undefined, found };
+  return { docker: undefined, found, hint };
+}
+
+function socketsOf({ XDG_RUNTIME_DIR: runtime }: NodeJS.ProcessEnv): string[] {
+  const own = runtime ? [join(runtime, "docker.sock"), join(runtime, "podman/podman.sock")] : [];
+  return ["/var/run/docker.sock", ...own, "/run/podman/podman.sock"];
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path).isSocket();
+  } catch {
+    return false;
+  }
 }
 
 function withTimeout<T>(promise: Promise<T>): Promise<T> {

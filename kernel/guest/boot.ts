@@ -226,7 +226,7 @@ class Guest implements RunningGuest {
   }
 
   get #env(): Readonly<Record<string, string>> {
-    return { ...BASE_ENV, ...this.#spec.setup.env };
+    return { ...BASE_ENV, ...this.#spec.image.process?.env, ...this.#spec.setup.env };
   }
 
   async boot(options: BootOptions): Promise<void> {
@@ -271,8 +271,30 @@ class Guest implements RunningGuest {
         writeFile: (path, content, mode) => this.#agent.writeFile(path, content, mode),
         netlink: (messages) => this.#agent.netlink(messages),
         run: (command) => this.run({ command: ["sh", "-c", command] }),
+        startImage: () => this.#startImage(),
       },
       signal,
+    );
+  }
+
+  #startImage(): void {
+    const { reference, process } = this.#spec.image;
+    if (process === undefined || process.command.length === 0) {
+      throw new LabError(
+        "GUEST_SETUP",
+        `guest ${this.name}: the image ${reference} has no command`,
+        {
+          hint: "remove `service`, or start something with `run`",
+        },
+      );
+    }
+    const [program] = process.command;
+    const say = (how: string) => this.#console.record(Buffer.from(`uml-lab: ${program} ${how}\n`));
+    const request = { command: process.command, cwd: process.cwd };
+    this.#agent.exec(request, this.#env, { console: true }).exit.then(
+      ({ code, signal }) =>
+        say(`ended (${signal === undefined ? `status ${code}` : `signal ${signal}`})`),
+      (error: unknown) => say(`did not run: ${messageOf(error)}`),
     );
   }
 
@@ -295,7 +317,13 @@ class Guest implements RunningGuest {
   }
 
   exec(request: ExecRequest): GuestProcess {
-    return this.#agent.exec(request, this.#env);
+    return this.#agent.exec(this.#inFolder(request), this.#env);
+  }
+
+  /** Commands run where the image says, unless they say it themselves. */
+  #inFolder(request: ExecRequest): ExecRequest {
+    const cwd = request.cwd ?? this.#spec.image.process?.cwd;
+    return cwd === undefined ? request : { ...request, cwd };
   }
 
   async run(
@@ -304,7 +332,7 @@ class Guest implements RunningGuest {
   ): Promise<ExecResult> {
     options.signal?.throwIfAborted();
     const noInput = options.input === undefined;
-    const command = this.#agent.exec(request, this.#env, { noInput });
+    const command = this.#agent.exec(this.#inFolder(request), this.#env, { noInput });
     const gather = (stream: NodeJS.ReadableStream) => {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -32,6 +32,16 @@ export interface Kernel {
   };
 }
 
+/** What a container image says of the process that it is for. */
+export interface ImageProcess {
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** As the image says; a guest's commands run as root all the same. */
+  readonly user: string;
+  /** ENTRYPOINT and CMD; empty where there is none. */
+  readonly command: readonly string[];
+}
+
 /** A root file system at hand, shared read-only by all guests that use it. */
 export interface Image {
   /** `base-1a2b3c4d`: its name and a hash of its inputs. */
@@ -43,6 +53,7 @@ export interface Image {
   /** The least RAM a guest with it needs, and what it gets when the file says nothing. */
   readonly minimumMemoryBytes: number;
   readonly defaultMemoryBytes: number;
+  readonly process?: ImageProcess | undefined;
 }
 
 export interface GuestInterface {
@@ -81,6 +92,8 @@ export interface GuestSetup {
   readonly env: Readonly<Record<string, string>>;
   /** Started one after another, before `run`. */
   readonly services: readonly GuestService[];
+  /** The image's own command is started after them, and left to run; its output is on the console. */
+  readonly startsImage: boolean;
   readonly run: readonly string[];
 }
 

@@ -20,7 +20,7 @@ import {
   type Wishes,
   wishesOfTree,
 } from "./maintainer-scripts.ts";
-import { LEFT_OUT, type Recipe } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
 import { finishTree, laySkeleton } from "./skeleton.ts";
 import { makeSquashfs } from "./squashfs.ts";
 import { putStandIns } from "./stand-ins.ts";
@@ -60,7 +60,7 @@ export async function buildFromPackages(
   const debs = join(scratch, "debs");
   mkdirSync(debs);
   const archive = hostArchive(place);
-  const closure = { installed: LEFT_OUT };
+  const closure = { installed: recipe.leftOut };
   await downloadPackages(
     archive,
     { packages: recipe.packages, into: debs, closure },

@@ -11,6 +11,8 @@ export interface Recipe {
   readonly alone: readonly string[];
   /** Members of a package that stay packed, as shell patterns. */
   readonly except?: Readonly<Record<string, readonly string[]>>;
+  /** Taken for installed, so that apt leaves it out. */
+  readonly leftOut: readonly string[];
   /** It has the packages' init scripts, and `service` and `systemctl` to call them by. */
   readonly services?: true;
   /** The least RAM a guest with it needs, and what it gets when the file says nothing. */
@@ -79,11 +81,24 @@ const ROUTER_EXCEPT = {
   "perl-modules-5.*": OF_PERL,
 };
 
+/** Left out of images with packages of a topology's choosing: what only maintainer scripts need. */
+const FOR_SCRIPTS = [
+  "adduser",
+  "base-files",
+  "debconf",
+  "dpkg",
+  "init-system-helpers",
+  "mawk",
+  "runit-helper",
+  "sensible-utils",
+  "ucf",
+];
+
 /**
  * Taken for installed, so that apt leaves them out: what only maintainer scripts need, and what
  * busybox or we supply.
  */
-export const LEFT_OUT: readonly string[] = [
+const LEFT_OUT: readonly string[] = [
   "adduser",
   "base-files",
   "debconf",
@@ -110,6 +125,7 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     packages: BASE_PACKAGES,
     // the server of sftp and scp, which wants the whole client, but only by name
     alone: ["openssh-sftp-server"],
+    leftOut: LEFT_OUT,
     minimumMemoryBytes: 40 * MIB,
     defaultMemoryBytes: 64 * MIB,
   },
@@ -118,12 +134,27 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
     packages: [...BASE_PACKAGES, ...ROUTER_PACKAGES],
     alone: ["openssh-sftp-server", "dpkg", "libc-bin", "libpam-modules"],
     except: ROUTER_EXCEPT,
+    leftOut: LEFT_OUT,
     services: true,
     minimumMemoryBytes: 64 * MIB,
     defaultMemoryBytes: 128 * MIB,
   },
 };
 
+/** `packages:[b, a]` is `packages:[a,b]`; what is asked for by name is never left out. */
 export function recipeFor(reference: string): Recipe | undefined {
-  return Object.hasOwn(RECIPES, reference) ? RECIPES[reference] : undefined;
+  const asked = /^packages:\[([^\]]*)\]$/.exec(reference)?.[1];
+  if (asked === undefined)
+    return Object.hasOwn(RECIPES, reference) ? RECIPES[reference] : undefined;
+  const packages = [...new Set(asked.split(",").map((name) => name.trim()))].filter(Boolean).sort();
+  return {
+    reference: `packages:[${packages.join(",")}]`,
+    packages: [...BASE_PACKAGES, ...packages],
+    alone: ["openssh-sftp-server", "dpkg", "libc-bin"],
+    except: { dpkg: ROUTER_EXCEPT.dpkg },
+    leftOut: FOR_SCRIPTS.filter((name) => !packages.includes(name)),
+    services: true,
+    minimumMemoryBytes: 48 * MIB,
+    defaultMemoryBytes: 128 * MIB,
+  };
 }

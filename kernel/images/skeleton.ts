@@ -5,7 +5,6 @@
 
 import {
   chmodSync,
-  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -17,6 +16,7 @@ import { dirname, join } from "node:path";
 import { type Accounts, makeAccounts } from "./accounts.ts";
 import type { Alternative, FolderWish, Wishes } from "./maintainer-scripts.ts";
 import type { Owner, Owners } from "./squashfs.ts";
+import { resolveIn } from "./tree.ts";
 
 export interface Finish {
   /** Paths of busybox's applets: `usr/bin/awk`. */
@@ -200,8 +200,8 @@ export function laySkeleton(root: string): void {
 /** What comes after the packages; a file that a package brought stays. */
 export function finishTree(root: string, { applets, wishes, folders }: Finish): Owners {
   const put = (path: string, text: string, mode = 0o644) => {
-    const full = join(root, path);
-    if (existsSync(full)) return;
+    if (present(root, path)) return;
+    const full = join(root, resolveIn(root, path));
     mkdirSync(dirname(full), { recursive: true });
     writeFileSync(full, text);
     chmodSync(full, mode);
@@ -215,8 +215,9 @@ export function finishTree(root: string, { applets, wishes, folders }: Finish): 
   for (const [needs, path, content] of CONFIGURATION) {
     if (!present(root, needs) || present(root, path)) continue;
     if (content.startsWith("->")) {
-      mkdirSync(dirname(join(root, path)), { recursive: true });
-      symlinkSync(content.slice(2).trim(), join(root, path));
+      const full = join(root, resolveIn(root, path));
+      mkdirSync(dirname(full), { recursive: true });
+      symlinkSync(content.slice(2).trim(), full);
     } else if (content.startsWith("= ")) put(path, readFileSync(join(root, needs), "utf8"));
     else put(path, content);
   }
@@ -232,11 +233,13 @@ function makeFolders(root: string, wanted: readonly FolderWish[], accounts: Acco
   for (const { path, mode, user, group } of [...DAEMONS_FOLDERS, ...wanted]) {
     const [uid, gid] = [accounts.userId(user), accounts.groupId(group)];
     if (uid === undefined || gid === undefined) continue;
-    // `/var/run/x` and the like are links to the image's own folders
-    const full = join(root, path);
-    mkdirSync(full, { recursive: true });
-    chmodSync(full, mode);
-    if (uid !== 0 || gid !== 0) owners.set(path.slice(1), { uid, gid });
+    // `/var/lock/x` is in the image's own /run/lock
+    const inside = resolveIn(root, path);
+    const there = lstatSync(join(root, inside), { throwIfNoEntry: false });
+    if (there !== undefined && !there.isDirectory()) continue;
+    mkdirSync(join(root, inside), { recursive: true });
+    chmodSync(join(root, inside), mode);
+    if (uid !== 0 || gid !== 0) owners.set(inside, { uid, gid });
   }
   return owners;
 }
@@ -260,8 +263,9 @@ function linkAlternatives(root: string, offered: readonly Alternative[]): void {
   );
   for (const { link, target } of best) {
     if (!present(root, target.slice(1)) || present(root, link.slice(1))) continue;
-    mkdirSync(dirname(join(root, link)), { recursive: true });
-    symlinkSync(target, join(root, link));
+    const full = join(root, resolveIn(root, link));
+    mkdirSync(dirname(full), { recursive: true });
+    symlinkSync(target, full);
   }
   for (const name of namesIn(join(root, "usr/bin"))) {
     const plain = /^(.*)\.db$/.exec(name)?.[1];
@@ -287,7 +291,7 @@ function linkApplets(root: string, applets: readonly string[]): void {
 }
 
 function present(root: string, path: string): boolean {
-  return lstatSync(join(root, path), { throwIfNoEntry: false }) !== undefined;
+  return lstatSync(join(root, resolveIn(root, path)), { throwIfNoEntry: false }) !== undefined;
 }
 
 function namesIn(folder: string): string[] {

@@ -3,7 +3,7 @@
  * same bytes whoever makes it, without root. Why squashfs: docs/decisions/0302-image-format.md.
  */
 
-import { lstatSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Lock } from "../cache/lock.ts";
@@ -11,6 +11,7 @@ import { runOrFail } from "../packages/child.ts";
 import type { Place } from "../packages/place.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { ensureTool } from "../tools.ts";
+import { pathsIn } from "./tree.ts";
 
 export interface Owner {
   readonly uid: number;
@@ -62,8 +63,7 @@ export async function makeSquashfs(
 
 /** A pseudo file of mksquashfs(1): a line `"PATH" m MODE UID GID` for everything in the tree. */
 function ownersList(tree: string, owners: Owners): string {
-  const paths = ["", ...readdirSync(tree, { recursive: true, encoding: "utf8" }).sort()];
-  return paths
+  return pathsIn(tree)
     .map((path) => {
       const { uid, gid } = owners.get(path) ?? { uid: 0, gid: 0 };
       const mode = (lstatSync(join(tree, path)).mode & 0o7777).toString(8);

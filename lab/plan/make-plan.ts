@@ -63,6 +63,7 @@ export function makePlan(topology: Topology): LabPlan {
           files: [...daemonFiles(guest), ...guest.files],
           env: guest.env,
           services: daemonsOf(guest),
+          startsImage: guest.service,
           run: guest.run,
         },
       };

@@ -69,6 +69,7 @@ export interface GuestDraft {
   /** Made true by a switch that has a way out. */
   internet: TopologyGuest["internet"];
   readonly ports: TopologyGuest["ports"];
+  readonly service: boolean;
 }
 
 /** What one file may weigh: it crosses the control channel into every guest that has it. */
@@ -124,6 +125,7 @@ export function readGuests(
       bird: configurationOf(reading, keys, "bird", files),
       internet: internetOf(keys),
       ports: portsOf(reading, keys, name, hostPorts),
+      service: asScalar(keys.get("service"))?.value === true,
     };
     checkMemory(reading, keys.scalar("memory"), draft.memoryBytes);
     checkDisk(reading, keys.scalar("disk"), draft.diskBytes);

@@ -215,5 +215,6 @@ function finishGuest(guest: GuestDraft, routes: readonly TopologyRoute[]): Topol
     bird: guest.bird,
     internet: guest.internet,
     ports: guest.ports,
+    service: guest.service,
   };
 }

@@ -48,6 +48,8 @@ export interface TopologyGuest {
   /** `host`: to the outside and to the host's loopback. */
   readonly internet: "none" | "outside" | "host";
   readonly ports: readonly ForwardedPort[];
+  /** The image's own command runs. */
+  readonly service: boolean;
 }
 
 export interface TopologySwitch {

@@ -266,6 +266,9 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
     throw new LabError("BUILD_FAILED", "the fake engine builds no kernels");
   },
   listImages: async () => [],
+  ensureImage: unused("ensureImage"),
+  importImage: unused("importImage"),
+  removeImage: unused("removeImage"),
   examineMachine: async () => [],
   ...parts,
 });

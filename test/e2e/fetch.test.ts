@@ -310,7 +310,8 @@ describe("fetching from Debian packages", function () {
   it("refuses images that can't be made", async () => {
     const cache = join(scratch, "empty");
     const codeOf = async (thing: string) => (await start([thing], { cache }).outcome).failed?.code;
-    expect(await codeOf("image:docker:alpine")).to.equal("NOT_YET");
+    expect(await codeOf("image:dir:/nowhere/at/all")).to.equal("NO_IMAGE");
+    expect(await codeOf("image:file:/etc/hostname")).to.equal("NO_IMAGE");
     expect(await codeOf("image:bsae")).to.equal("NO_IMAGE");
   });
 });

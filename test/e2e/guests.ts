@@ -40,6 +40,7 @@ export const emptySetup = (hostname: string): GuestSetup => ({
   files: [],
   env: {},
   services: [],
+  startsImage: false,
   run: [],
 });
 

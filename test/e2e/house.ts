@@ -63,6 +63,7 @@ export class House {
         XDG_RUNTIME_DIR: join(this.folder, "run"),
         XDG_DATA_HOME: join(this.folder, "data"),
         UML_LAB_CACHE: this.#nobody ? nobodysCache() : cacheFolder(),
+        ...(process.env.DOCKER_HOST ? { DOCKER_HOST: process.env.DOCKER_HOST } : {}),
         ...(process.env.UML_LAB_KERNEL ? { UML_LAB_KERNEL: process.env.UML_LAB_KERNEL } : {}),
       },
       ...(this.#nobody ? { uid: NOBODY, gid: NOBODY } : {}),

@@ -69,6 +69,10 @@ class FakeAgent implements SetupAgent {
     this.log.push(`run ${command}`);
     return Promise.resolve({ code: this.status, stdout: "out\n", stderr: "err\n" });
   }
+
+  startImage() {
+    this.log.push("start the image");
+  }
 }
 
 const setup: GuestSetup = {
@@ -90,6 +94,7 @@ const setup: GuestSetup = {
   files: [{ path: "/etc/motd", content: Buffer.from("hi"), mode: 0o640 }],
   env: {},
   services: [{ name: "FRR", start: "start frr" }],
+  startsImage: false,
   run: ["echo one", "echo two"],
 };
 

@@ -1,0 +1,384 @@
+/** Images of every kind, booted; what FRR, BIRD and nginx do in `router`. */
+
+import { execFile, spawn } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { expect } from "chai";
+import Docker from "dockerode";
+import { lockEntry } from "../../kernel/cache/cache.ts";
+import { dockerEngine } from "../../kernel/docker/engine.ts";
+import type { Image } from "../../kernel/guest/spec.ts";
+import { hostImage } from "../../kernel/images/from-host.ts";
+import { ANY_MEMORY } from "../../kernel/images/source.ts";
+import { ensureImage, importImage, listImages, removeImage } from "../../kernel/images.ts";
+import { findProgram } from "../../kernel/packages/apt.ts";
+import { ensureTool } from "../../kernel/tools.ts";
+import { Guests, shell } from "./guests.ts";
+import { House } from "./house.ts";
+
+const run = promisify(execFile);
+
+/** A root file system of one static program, which the base image has. */
+async function busyboxTree(folder: string): Promise<string> {
+  const { file } = await ensureImage("base");
+  const unsquashfs = await ensureTool("unsquashfs");
+  await run(unsquashfs, ["-q", "-n", "-d", join(folder, "x"), file, "usr/bin/busybox"]);
+  const tree = join(folder, "tree");
+  mkdirSync(join(tree, "bin"), { recursive: true });
+  await run("cp", [join(folder, "x/usr/bin/busybox"), join(tree, "bin/busybox")]);
+  for (const name of ["sh", "cat", "ls", "mount", "id", "stat", "echo", "sleep", "env", "pwd"]) {
+    symlinkSync("busybox", join(tree, "bin", name));
+  }
+  return tree;
+}
+
+describe("images", () => {
+  let scratch: string;
+  let guests: Guests;
+  let tree: string;
+
+  before(async () => {
+    scratch = mkdtempSync(join(tmpdir(), "uml-images-"));
+    guests = new Guests();
+    tree = await busyboxTree(scratch);
+  });
+  after(async () => {
+    rmSync(scratch, { recursive: true, force: true });
+    await guests.check();
+  });
+
+  const outputOf = async (name: string, image: Image, command: string) => {
+    await using guest = await guests.boot(name, { image, memoryBytes: image.defaultMemoryBytes });
+    const { code, stdout, stderr } = await shell(guest, command);
+    expect(code, stderr).to.equal(0);
+    return stdout;
+  };
+
+  it("boots a folder, and makes it again when it changed", async () => {
+    const reference = `dir:${tree}`;
+    writeFileSync(join(tree, "word"), "one\n");
+    const first = await ensureImage(reference);
+    expect(await outputOf("dir1", first, "cat /word")).to.equal("one\n");
+    expect((await ensureImage(reference)).file).to.equal(first.file);
+    writeFileSync(join(tree, "word"), "other\n");
+    const second = await ensureImage(reference);
+    expect(second.file).not.to.equal(first.file);
+    expect(await outputOf("dir2", second, "cat /word; stat -c %u /word")).to.equal("other\n0\n");
+    expect(await removeImage(reference)).to.equal(2);
+    expect((await listImages()).map((image) => image.reference)).not.to.include(reference);
+  });
+
+  it("boots a file system in a file, where it is", async () => {
+    const { file } = await ensureImage("base");
+    const copy = join(scratch, "root.img");
+    await run("cp", [file, copy]);
+    const image = await ensureImage(`file:${copy}`);
+    expect(image).to.include({ file: copy, fileSystem: "squashfs" });
+    expect(await outputOf("file", image, "echo up")).to.equal("up\n");
+  });
+
+  it("imports archives of `docker export` and `docker save`, layers merged", async () => {
+    const flat = join(scratch, "flat.tar");
+    await run("tar", ["-cf", flat, "-C", tree, "."]);
+    const exported = await importImage(flat, "uml-lab-flat");
+    expect(await outputOf("flat", exported, "echo up")).to.equal("up\n");
+
+    const saved = join(scratch, "saved");
+    mkdirSync(join(saved, "upper/etc"), { recursive: true });
+    mkdirSync(join(saved, "lower/etc"), { recursive: true });
+    for (const name of ["kept", "gone", "changed"])
+      writeFileSync(join(saved, `lower/etc/${name}`), name);
+    writeFileSync(join(saved, "upper/etc/.wh.gone"), "");
+    writeFileSync(join(saved, "upper/etc/changed"), "new");
+    await run("cp", ["-a", `${tree}/bin`, join(saved, "lower/bin")]);
+    for (const layer of ["lower", "upper"]) {
+      await run("tar", ["-cf", join(saved, `${layer}.tar`), "-C", join(saved, layer), "."]);
+    }
+    const config = { Env: ["COLOR=blue", "PATH=/bin"], WorkingDir: "/etc", Cmd: ["sleep", "1000"] };
+    writeFileSync(join(saved, "config.json"), JSON.stringify({ config }));
+    writeFileSync(
+      join(saved, "manifest.json"),
+      JSON.stringify([
+        { Config: "config.json", RepoTags: null, Layers: ["lower.tar", "upper.tar"] },
+      ]),
+    );
+    const archive = join(scratch, "saved.tar");
+    await run("tar", [
+      "-cf",
+      archive,
+      "-C",
+      saved,
+      "manifest.json",
+      "config.json",
+      "lower.tar",
+      "upper.tar",
+    ]);
+    const image = await importImage(archive, "uml-lab-saved");
+    expect(image.process?.command).to.deep.equal(["sleep", "1000"]);
+    expect(await outputOf("saved", image, "pwd; echo $COLOR; ls /etc; cat /etc/changed")).to.match(
+      /^\/etc\nblue\nchanged\n(hostname\nhosts\n)?kept\nnew$|^\/etc\nblue\nchanged\nhostname\nhosts\nkept\nnew$/,
+    );
+    await removeImage("docker:uml-lab-flat");
+    await removeImage("docker:uml-lab-saved");
+  });
+
+  it("makes the same bytes of the same packages, and what their scripts would have made", async () => {
+    const before = process.env.UML_LAB_CACHE;
+    const first = await ensureImage("packages:[bird2, dnsmasq-base]");
+    let second: Image;
+    try {
+      process.env.UML_LAB_CACHE = join(scratch, "cache");
+      second = await ensureImage("packages:[dnsmasq-base,bird2]");
+    } finally {
+      if (before === undefined) delete process.env.UML_LAB_CACHE;
+      else process.env.UML_LAB_CACHE = before;
+    }
+    expect(second.file).not.to.equal(first.file);
+    expect((await readFile(second.file)).equals(await readFile(first.file))).to.equal(true);
+    expect(
+      await outputOf("packages", first, "stat -c '%U %G %a' /run/bird; id -un dnsmasq"),
+    ).to.equal("bird bird 775\ndnsmasq\n");
+    await removeImage("packages:[bird2,dnsmasq-base]");
+  });
+
+  it("takes of the host what everybody may read, and no way leads back", async () => {
+    const host = join(scratch, "host");
+    for (const path of ["etc/ssh", "etc/closed", "usr/share", "home/me", "root", "var/lib"]) {
+      mkdirSync(join(host, path), { recursive: true });
+    }
+    await run("cp", ["-a", `${tree}/bin`, join(host, "usr/bin")]);
+    symlinkSync("usr/bin", join(host, "bin"));
+    const put = (path: string, mode: number) => {
+      writeFileSync(join(host, path), "secret");
+      chmodSync(join(host, path), mode);
+    };
+    put("etc/passwd", 0o644);
+    put("etc/shadow", 0o640);
+    put("etc/ssh/ssh_host_rsa_key", 0o644);
+    put("etc/closed/inside", 0o644);
+    chmodSync(join(host, "etc/closed"), 0o700);
+    put("home/me/diary", 0o644);
+    put("root/note", 0o644);
+    put("var/lib/data", 0o644);
+
+    const file = join(scratch, "host.squashfs");
+    using lock = await lockEntry("images-host-test", { purpose: "a test" });
+    const work = join(scratch, "work");
+    mkdirSync(work);
+    await hostImage(host).build(file, { folder: work, scratch: work, lock }, {});
+    const image: Image = {
+      id: "host",
+      reference: "host",
+      file,
+      fileSystem: "squashfs",
+      ...ANY_MEMORY,
+    };
+    await using guest = await guests.boot("host", { image, memoryBytes: image.defaultMemoryBytes });
+    const seen = await shell(
+      guest,
+      "cat /etc/passwd; ls /etc /etc/ssh /home /root /var/lib; id -u",
+    );
+    expect(seen.stdout)
+      .to.match(/secret/)
+      .and.to.match(/^0$/m);
+    expect(seen.stdout).not.to.match(/shadow|rsa_key|closed|inside|diary|note|data|^me$/m);
+    // through the kernel's own door to the host, where it has one: the sandbox is behind it
+    const door = await shell(guest, `mount -t hostfs -o / none /mnt && ls /mnt${host}`);
+    expect(door.stdout).not.to.match(/etc|secret/);
+    expect((await shell(guest, "echo changed > /etc/passwd")).code).to.equal(0);
+    expect((await run("cat", [join(host, "etc/passwd")])).stdout).to.equal("secret");
+  });
+});
+
+describe("an image of a container engine", function () {
+  this.timeout(120_000);
+  let scratch: string;
+  let engine: Awaited<ReturnType<typeof startEngine>>;
+  const before_ = process.env.DOCKER_HOST;
+
+  before(async function () {
+    scratch = mkdtempSync(join(tmpdir(), "uml-engine-"));
+    const dockerd = findProgram("dockerd");
+    if (process.getuid?.() !== 0 || dockerd === undefined) {
+      const why = dockerd === undefined ? "there is no dockerd (Debian's docker.io)" : "not root";
+      console.log(`    SKIPPED: no engine of our own can be started: ${why}`);
+      this.skip();
+    }
+    engine = await startEngine(dockerd, scratch);
+    if (engine === undefined) {
+      console.log("    SKIPPED: dockerd does not come up on this machine");
+      this.skip();
+    }
+    process.env.DOCKER_HOST = `unix://${engine.socket}`;
+  });
+  after(async () => {
+    if (before_ === undefined) delete process.env.DOCKER_HOST;
+    else process.env.DOCKER_HOST = before_;
+    await engine?.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  });
+
+  it("is exported, and its command, environment and folder come along", async () => {
+    const docker = engine?.docker as Docker;
+    const tree = await busyboxTree(scratch);
+    mkdirSync(join(tree, "srv"));
+    const tar = join(scratch, "image.tar");
+    await run("tar", ["-cf", tar, "-C", tree, "."]);
+    const imported = await docker.importImage(tar, {
+      repo: "uml-lab-test:1",
+      changes: [
+        "ENV COLOR=green",
+        "WORKDIR /srv",
+        'CMD ["sh","-c","echo hello from $COLOR; sleep 1000"]',
+      ],
+    });
+    await new Promise((resolve) => docker.modem.followProgress(imported, resolve));
+    const house = new House();
+    const lab = house.topology(
+      "containers",
+      `guests:
+  web: { image: "docker:uml-lab-test:1", service: true, run: ['echo "$COLOR $(pwd)" > /tmp/seen'] }
+  a:
+links: [[web:eth0=10.0.0.1/24, a:eth0=10.0.0.2/24]]
+expect: { reach: ["a -> web"] }
+`,
+    );
+    try {
+      await house.json(0, "up", lab);
+      expect((await house.run("exec", "web", "--", "cat", "/tmp/seen")).stdout).to.equal(
+        "green /srv\n",
+      );
+      expect((await house.run("logs", "web")).stdout).to.include("hello from green");
+      await house.json(
+        3,
+        "up",
+        house.topology("none", 'guests: { a: { image: "docker:not-here:1" } }\n'),
+      );
+    } finally {
+      await house.check();
+      await removeImage("docker:uml-lab-test:1");
+    }
+  });
+
+  it("is told to be missing with what mends it", async () => {
+    const none = await dockerEngine({ DOCKER_HOST: "unix:///nowhere/docker.sock" });
+    expect(none.docker).to.equal(undefined);
+    expect(none.found).to.include("/nowhere/docker.sock");
+    expect(none.hint).to.include("podman.socket");
+  });
+});
+
+/** An engine with its own data and socket, ended by its pid. */
+async function startEngine(dockerd: string, scratch: string) {
+  const socket = join(scratch, "docker.sock");
+  const child = spawn(
+    dockerd,
+    [
+      ...["--host", `unix://${socket}`, "--data-root", join(scratch, "data")],
+      ...["--exec-root", join(scratch, "exec"), "--pidfile", join(scratch, "pid")],
+      ...["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"],
+    ],
+    { stdio: "ignore" },
+  );
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const docker = new Docker({ socketPath: socket });
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await exited;
+  };
+  for (let tries = 0; tries < 300 && child.exitCode === null; tries++) {
+    if (await docker.ping().catch(() => false)) return { docker, socket, stop };
+    await sleep(100);
+  }
+  await stop();
+  return undefined;
+}
+
+describe("the router image", function () {
+  this.timeout(300_000);
+  let house: House;
+  before(() => {
+    house = new House();
+  });
+  after(() => house.check());
+
+  const routers = (configuration: (id: number) => string, key: string) => `
+guests:
+${[1, 2]
+  .map(
+    (id) => `  r${id}:
+    forward: true
+    ${key}: |
+${configuration(id).replace(/^/gm, "      ")}
+`,
+  )
+  .join("")}  a: { gateway: 10.0.1.1 }
+  b: { gateway: 10.0.2.1 }
+links:
+  - [r1:eth0=10.0.0.1/24, r2:eth0=10.0.0.2/24]
+  - [r1:eth1=10.0.1.1/24, a:eth0=10.0.1.10/24]
+  - [r2:eth1=10.0.2.1/24, b:eth0=10.0.2.10/24]
+expect: { reach: ["a <-> b"], settle: 90s }
+`;
+
+  it("learns a route by FRR's OSPF, and serves a page with nginx", async () => {
+    const file = house.topology(
+      "frr",
+      routers(
+        () =>
+          "interface eth0\n ip ospf network point-to-point\n ip ospf hello-interval 1\n" +
+          " ip ospf dead-interval 4\nrouter ospf\n network 10.0.0.0/8 area 0",
+        "frr",
+      ),
+    );
+    const report = await house.json(0, "up", file);
+    expect(report.verdict).to.equal("pass");
+    const exec = async (guest: string, command: string) =>
+      (await house.run("exec", guest, "--", "sh", "-c", command)).stdout;
+    expect(await exec("r1", "ip route")).to.match(/^10\.0\.2\.0\/24 .*proto ospf/m);
+    expect(await exec("r1", "vtysh -c 'show daemons' 2>&1")).to.match(/^\s*zebra ospfd\s*$/);
+    expect(await exec("r1", "systemctl start nginx && systemctl is-active nginx")).to.include(
+      "active",
+    );
+    expect(await exec("a", "wget -qO- http://10.0.1.1/")).to.include("<title>");
+    expect(await exec("r1", "systemctl frobnicate nginx 2>&1")).to.include("runs no systemd");
+    await house.json(0, "down");
+  });
+
+  it("learns a route by BIRD's OSPF", async () => {
+    const file = house.topology(
+      "bird",
+      routers(
+        (id) =>
+          `router id 10.0.0.${id};\nprotocol device {}\nprotocol kernel { ipv4 { export all; }; }\n` +
+          'protocol ospf v2 { ipv4 { export all; }; area 0 { interface "eth0" { type ptp; hello 1; };' +
+          ' interface "eth1" { stub; }; }; }',
+        "bird",
+      ),
+    );
+    const report = await house.json(0, "up", file);
+    expect(report.verdict).to.equal("pass");
+    await house.json(0, "down");
+  });
+
+  it("fails the lab with the daemon's own words where a configuration is wrong", async () => {
+    const lab = (name: string, key: string, text: string) =>
+      house.topology(name, `guests: { r1: { ${key}: ${JSON.stringify(text)} } }\n`);
+    const words = await house.run("up", lab("badword", "frr", "roter ospf\n"));
+    expect(words.status).to.equal(4);
+    expect(words.stderr).to.include("line 1: % Unknown command").and.to.include("roter ospf");
+    const refused = await house.run(
+      "up",
+      lab("refused", "frr", "router bgp 1\nexit\nrouter bgp 2\n"),
+    );
+    expect(refused.status).to.equal(4);
+    expect(refused.stderr).to.include("BGP is already running");
+    const bird = await house.run("up", lab("badbird", "bird", "protocol ospf {\n"));
+    expect(bird.status).to.equal(4);
+    expect(bird.stderr).to.include("bird.conf is wrong").and.to.include("syntax error");
+  });
+});
