@@ -11,6 +11,7 @@ import type { ImageDetails } from "../kernel/images.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type {
   KeptDisks,
+  LabStatus,
   LabSummary,
   OnLabEvent,
   Report,
@@ -39,7 +40,7 @@ export interface Engine {
     env: NodeJS.ProcessEnv,
     options?: { readonly toRun: boolean },
   ): Promise<LabPlan>;
-  drawGraph(plan: LabPlan, format: GraphFormat): Promise<string>;
+  drawGraph(plan: LabPlan, format: GraphFormat, live?: LabStatus): Promise<string>;
   listStarters(): Promise<Starters>;
   /** The text of a new topology file that is to stand in `folder`. */
   writeStarter(starter: Starter, name: string, folder: string): Promise<string>;

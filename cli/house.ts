@@ -18,8 +18,8 @@ const images = () => import("../kernel/images.ts");
 export const house: Engine = {
   planFile: async (file, env, options = { toRun: true }) =>
     (await import("../lab/plan/plan-file.ts")).planFile(file, env, options),
-  drawGraph: async (plan, format) =>
-    (await import("../lab/graph/graph.ts")).drawGraph(plan, format),
+  drawGraph: async (plan, format, live) =>
+    (await import("../lab/graph/graph.ts")).drawGraph(plan, format, live),
   listStarters: async () => (await import("../lab/starters/starters.ts")).listStarters(),
   writeStarter: async (starter, name, folder) =>
     (await import("../lab/starters/starters.ts")).starterText(starter, name, folder),

@@ -233,6 +233,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ["uml-lab graph lab.yaml", "a drawing for the terminal"],
       ["uml-lab graph lab.yaml -o lab.svg", "a picture for a handout"],
+      ["uml-lab graph two-lans", "the lab that runs: cables pulled, guests stopped, traffic"],
     ],
   },
   {

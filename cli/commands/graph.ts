@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { LabError, messageOf } from "../../base/errors.ts";
+import type { LabStatus } from "../../lab/api.ts";
 import { optionValue, type Words } from "../command.ts";
 import type { Context } from "../context.ts";
 import type { GraphFormat } from "../engine.ts";
@@ -22,10 +23,9 @@ export async function run(context: Context, words: Words): Promise<number> {
   const output = optionValue(words, "output");
   const ending = output === undefined ? undefined : BY_ENDING[extname(output)];
   const format = (optionValue(words, "format") as GraphFormat | undefined) ?? ending ?? "text";
-  const plan = await context.engine.planFile(await fileOf(context, words.args[0]), context.env, {
-    toRun: false,
-  });
-  const drawing = await context.engine.drawGraph(plan, format);
+  const { file, live } = await subjectOf(context, words.args[0]);
+  const plan = await context.engine.planFile(file, context.env, { toRun: false });
+  const drawing = await context.engine.drawGraph(plan, format, live);
   const text = drawing.endsWith("\n") ? drawing : `${drawing}\n`;
   if (output === undefined) await context.stdout.write(text);
   else {
@@ -40,10 +40,17 @@ export async function run(context: Context, words: Words): Promise<number> {
   return 0;
 }
 
-async function fileOf(context: Context, word: string | undefined): Promise<string> {
-  if (word !== undefined && (looksLikeFile(word) || existsSync(word))) return word;
+interface Subject {
+  readonly file: string;
+  /** How a running lab is now. */
+  readonly live?: LabStatus;
+}
+
+async function subjectOf(context: Context, word: string | undefined): Promise<Subject> {
+  if (word !== undefined && (looksLikeFile(word) || existsSync(word))) return { file: word };
   const here = topologyFiles(".");
-  if (word === undefined && here.length === 1) return here[0] as string;
+  if (word === undefined && here.length === 1) return { file: here[0] as string };
   await using lab = await findLab(context, word);
-  return (await lab.status()).file;
+  const live = await lab.status();
+  return { file: live.file, live };
 }

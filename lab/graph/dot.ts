@@ -19,8 +19,9 @@ export function drawDot({ title, nodes, links }: Drawing): string {
     '  node [fontname="Helvetica"]',
     '  edge [fontname="Helvetica" fontsize=10 len=2.5]',
   ];
-  for (const { name, kind, lines } of nodes) {
-    out.push(`  ${quote(name)} [label=${quote([name, ...lines].join("\n"))} ${STYLES[kind]}]`);
+  for (const { name, kind, lines, state } of nodes) {
+    const text = [name, ...lines, ...(state === undefined ? [] : [state])].join("\n");
+    out.push(`  ${quote(name)} [label=${quote(text)} ${STYLES[kind]}]`);
   }
   for (const { ends, impairment, vlan, trunk, up } of links) {
     const [a, b] = ends;

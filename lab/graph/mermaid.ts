@@ -13,9 +13,9 @@ export function drawMermaid({ title, nodes, links }: Drawing): string {
   // Names may be words of Mermaid (`end`, `graph`): nodes go by numbers.
   const ids = new Map(nodes.map(({ name }, i) => [name, `n${i}`]));
   const out = ["---", `title: ${title}`, "---", "flowchart LR"];
-  for (const { name, kind, lines } of nodes) {
+  for (const { name, kind, lines, state } of nodes) {
     const [open, close] = SHAPES[kind];
-    const text = [`<b>${name}</b>`, ...lines].join("<br>");
+    const text = [`<b>${name}</b>`, ...lines, ...(state === undefined ? [] : [state])].join("<br>");
     out.push(`  ${ids.get(name)}${open}"${text}"${close}:::${kind}`);
   }
   const at = ({ node, labels }: DrawnEnd) =>

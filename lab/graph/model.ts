@@ -2,7 +2,13 @@
 
 import { formatInterfaceAddress, networkOf, parseInterfaceAddress } from "../../base/addresses.ts";
 import { formatDurationNs } from "../../base/units.ts";
-import { endName, type Impairment, type LinkEnd } from "../../net/control/messages.ts";
+import {
+  endName,
+  type Impairment,
+  type LinkCounters,
+  type LinkEnd,
+} from "../../net/control/messages.ts";
+import type { LabStatus } from "../api.ts";
 import type { LabPlan } from "../plan/plan.ts";
 
 export interface DrawnNode {
@@ -10,6 +16,8 @@ export interface DrawnNode {
   readonly kind: "guest" | "router" | "switch" | "hub";
   /** Under the name: a single interface's addresses, a switch's subnets, an image. */
   readonly lines: readonly string[];
+  /** Of a guest in a running lab that is not ready: `stopped`, `failed`. */
+  readonly state: string | undefined;
 }
 
 export interface DrawnEnd {
@@ -29,6 +37,8 @@ export interface DrawnLink {
   readonly impairment: string;
   readonly vlan: number | undefined;
   readonly trunk: readonly number[] | undefined;
+  /** In a running lab, what went over it: `1200 frames, 3 dropped`. */
+  readonly traffic: string | undefined;
 }
 
 export interface Drawing {
@@ -38,7 +48,8 @@ export interface Drawing {
   readonly links: readonly DrawnLink[];
 }
 
-export function drawingOf(plan: LabPlan): Drawing {
+/** Of a running lab, its cables and guests are drawn as they are now. */
+export function drawingOf(plan: LabPlan, live?: LabStatus): Drawing {
   const addresses = new Map<string, readonly string[]>();
   const linked = new Map<string, number>();
   for (const { name, setup } of plan.guests) {
@@ -70,19 +81,31 @@ export function drawingOf(plan: LabPlan): Drawing {
       };
     }) as unknown as readonly [DrawnEnd, DrawnEnd];
     const port = link.ends.find((end) => end.kind === "switch");
+    const now = live?.counters.links.find((each) => each.link === link.link);
     return {
       name: link.link,
       ends,
-      up: link.up,
-      impairment: impairmentsInWords(link.impairments, [ends[0].node, ends[1].node]),
+      up: now?.up ?? link.up,
+      impairment: impairmentsInWords(now?.impairments ?? link.impairments, [
+        ends[0].node,
+        ends[1].node,
+      ]),
+      traffic: now === undefined ? undefined : trafficInWords(now),
       vlan: port?.kind === "switch" ? port.vlan : undefined,
       trunk: port?.kind === "switch" ? port.trunk : undefined,
     };
   });
   const guests = plan.guests.map(({ name, forward, image, setup }): DrawnNode => {
     const own = single.has(name) ? (setup.interfaces[0]?.addresses ?? []) : [];
-    const shown = image === "base" ? [] : [image.length > 24 ? `${image.slice(0, 23)}…` : image];
-    return { name, kind: forward ? "router" : "guest", lines: [...shown, ...own] };
+    const plain = image === "base" || (image === "router" && forward);
+    const shown = plain ? [] : [image.length > 24 ? `${image.slice(0, 23)}…` : image];
+    const state = live?.guests.find((guest) => guest.name === name)?.state;
+    return {
+      name,
+      kind: forward ? "router" : "guest",
+      lines: [...shown, ...own],
+      state: state === "ready" ? undefined : state,
+    };
   });
   const switches = plan.switches.map(({ switch: name, hub }): DrawnNode => {
     const subnets = new Set<string>();
@@ -94,7 +117,7 @@ export function drawingOf(plan: LabPlan): Drawing {
       }
     }
     const lines = subnets.size <= 3 ? [...subnets] : [];
-    return { name, kind: hub ? "hub" : "switch", lines };
+    return { name, kind: hub ? "hub" : "switch", lines, state: undefined };
   });
   return {
     title: plan.name,
@@ -107,6 +130,13 @@ export function drawingOf(plan: LabPlan): Drawing {
 function nodeOf(end: LinkEnd): string {
   const name = endName(end);
   return end.kind === "switch" ? name : name.slice(0, name.lastIndexOf(":"));
+}
+
+function trafficInWords({ directions }: LinkCounters): string {
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const frames = sum(directions.map((each) => each.frames));
+  const dropped = sum(directions.flatMap((each) => Object.values(each.drops)));
+  return `${frames} frames${dropped === 0 ? "" : `, ${dropped} dropped`}`;
 }
 
 function impairmentsInWords(

@@ -14,6 +14,8 @@ const NAME_WIDTH = NAME_SIZE * 0.62;
 const TEXT_WIDTH = TEXT_SIZE * 0.61;
 const LINE_HEIGHT = 14;
 const MARGIN = 24;
+/** Then texts may cover cables. */
+const MOST_TRIES = 10;
 /** How far the control points of parallel cables are apart. */
 const BOW = 170;
 
@@ -36,8 +38,13 @@ interface Cable {
 }
 
 export function drawSvg(drawing: Drawing): string {
-  const sized = drawing.nodes.map((node) => ({ node, name: node.name, ...sizeOf(node) }));
-  const positions = layOut(
+  const sized = drawing.nodes.map((node) => ({
+    node,
+    name: node.name,
+    kind: node.kind,
+    ...sizeOf(node),
+  }));
+  const { at, stretch } = layOut(
     sized,
     drawing.links
       .filter(({ ends }) => ends[0].node !== ends[1].node)
@@ -46,20 +53,27 @@ export function drawSvg(drawing: Drawing): string {
         length: lengthOf(link),
       })),
   );
-  for (let scale = 1; ; scale *= 1.12) {
+  for (let tries = 0; ; tries++) {
+    const scale = { x: stretch.x ** tries, y: stretch.y ** tries };
     const boxes = new Map<string, NodeBox>(
       sized.map(({ node, width, height }) => {
-        const { x, y } = positions.get(node.name) as Point;
-        return [node.name, { node, width, height, x: x * scale, y: y * scale }];
+        const { x, y } = at.get(node.name) as Point;
+        return [node.name, { node, width, height, x: x * scale.x, y: y * scale.y }];
       }),
     );
     const cables = cablesOf(drawing.links, boxes);
-    const labels = placeLabels(cables, boxes, scale > 3);
+    const labels = placeLabels(cables, boxes, tries >= MOST_TRIES);
     if (labels !== undefined) return render(drawing, [...boxes.values()], cables, labels);
   }
 }
 
-function sizeOf({ name, kind, lines }: DrawnNode): { width: number; height: number } {
+/** What stands under a node's name. */
+const underName = ({ lines, state }: DrawnNode): readonly string[] =>
+  state === undefined ? lines : [...lines, state];
+
+function sizeOf(node: DrawnNode): { width: number; height: number } {
+  const { name, kind } = node;
+  const lines = underName(node);
   const text = Math.max(name.length * NAME_WIDTH, ...lines.map((line) => line.length * TEXT_WIDTH));
   const icon = kind === "guest" ? 0 : 20;
   return {
@@ -205,6 +219,7 @@ const STYLE = `
   .router { fill: #fdf0dc; stroke: #b7791f; stroke-width: 1.5 }
   .switch { fill: #e6f4ea; stroke: #2f855a; stroke-width: 1.5 }
   .hub { fill: #edf2f7; stroke: #4a5568; stroke-width: 1.5 }
+  .down { fill: #ffffff; stroke-dasharray: 5 4 }
   .icon { fill: none; stroke: #1a202c; stroke-width: 1.4; stroke-linecap: round; stroke-linejoin: round }
   @media (prefers-color-scheme: dark) {
     .paper, .label { fill: #171c26 }
@@ -217,6 +232,7 @@ const STYLE = `
     .router { fill: #4a3413; stroke: #f6ad55 }
     .switch { fill: #1b3d2b; stroke: #68d391 }
     .hub { fill: #2d3748; stroke: #a0aec0 }
+    .down { fill: #171c26 }
     .icon { stroke: #e2e8f0 }
   }
 `;
@@ -281,7 +297,7 @@ function render(
       ? `M ${n(from.x)} ${n(from.y)} Q ${n(bend.x)} ${n(bend.y)} ${n(to.x)} ${n(to.y)}`
       : `M ${n(from.x)} ${n(from.y)} L ${n(to.x)} ${n(to.y)}`;
     out.push(
-      `<path class="${classes.join(" ")}"${colour} d="${way}"><title>${escapeXml(link.name)}</title></path>`,
+      `<path class="${classes.join(" ")}"${colour} d="${way}"><title>${escapeXml([link.name, link.traffic].filter((text) => text !== undefined).join(": "))}</title></path>`,
     );
   }
   for (const { x, y, width, height, lines, kind } of labels) {
@@ -301,20 +317,21 @@ function render(
 }
 
 function renderNode({ node, x, y, width, height }: NodeBox): string[] {
-  const { name, kind, lines } = node;
+  const { name, kind, state } = node;
+  const lines = underName(node);
   const radius = kind === "router" ? Math.min(height / 2, 20) : kind === "guest" ? 7 : 0;
   const icon = kind === "guest" ? 0 : 20;
   const cx = x + icon / 2;
   const top = y - height / 2;
   const out = [
     `<g><title>${escapeXml([`${kind} ${name}`, ...lines].join("\n"))}</title>`,
-    `<rect class="${kind}" x="${n(x - width / 2)}" y="${n(top)}" width="${n(width)}" height="${n(height)}" rx="${n(radius)}"/>`,
+    `<rect class="${state === undefined ? kind : `${kind} down`}" x="${n(x - width / 2)}" y="${n(top)}" width="${n(width)}" height="${n(height)}" rx="${n(radius)}"/>`,
   ];
   if (icon > 0) out.push(renderIcon(kind, x - width / 2 + 17, y));
   out.push(`<text class="name" x="${n(cx)}" y="${n(top + 21)}">${escapeXml(name)}</text>`);
   lines.forEach((line, i) => {
     out.push(
-      `<text class="line" x="${n(cx)}" y="${n(top + 35 + i * LINE_HEIGHT)}">${escapeXml(line)}</text>`,
+      `<text class="line${line === state ? " middle" : ""}" x="${n(cx)}" y="${n(top + 35 + i * LINE_HEIGHT)}">${escapeXml(line)}</text>`,
     );
   });
   out.push("</g>");

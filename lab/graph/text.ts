@@ -53,6 +53,11 @@ export function drawText({ title, description, nodes, links }: Drawing): string 
     out.push("", ...aligned(rows));
   }
 
+  const down = nodes.filter(({ state }) => state !== undefined);
+  if (down.length > 0) {
+    out.push("", down.map(({ name, state }) => `${name} is ${state}`).join(", "));
+  }
+
   const wired = new Set(links.flatMap(({ ends }) => ends.map(({ node }) => node)));
   const loose = nodes.filter(
     ({ name, kind }) => !wired.has(name) && (kind === "guest" || kind === "router"),
@@ -63,12 +68,13 @@ export function drawText({ title, description, nodes, links }: Drawing): string 
   return `${out.join("\n")}\n`;
 }
 
-function markOf({ impairment, vlan, trunk, up }: DrawnLink): string {
+function markOf({ impairment, vlan, trunk, up, traffic }: DrawnLink): string {
   return [
     trunk === undefined ? "" : `trunk ${trunk.join(",")}`,
     vlan === undefined ? "" : trunk === undefined ? `vlan ${vlan}` : `native ${vlan}`,
     impairment,
     up ? "" : "pulled",
+    traffic ?? "",
   ]
     .filter((text) => text !== "")
     .join(", ");

@@ -1,7 +1,9 @@
 import { expect } from "chai";
 import { drawGraph } from "../../lab/graph/graph.ts";
 import { makePlan } from "../../lab/plan/make-plan.ts";
+import { starterText } from "../../lab/starters/starters.ts";
 import { parseTopology } from "../../lab/topology/read.ts";
+import { status } from "../cli/fakes.ts";
 
 const planOf = (text: string) => makePlan(parseTopology("/lab/x.yaml", Buffer.from(text), {}));
 
@@ -127,5 +129,88 @@ without a cable: lonely
     for (const format of ["svg", "mermaid", "dot", "text"] as const) {
       expect(drawGraph(plan, format)).to.include("alone");
     }
+  });
+
+  /** The centres of nodes, by name. */
+  const centresOf = (plan: typeof PLAN) => {
+    const svg = drawGraph(plan, "svg");
+    return new Map(
+      [
+        ...svg.matchAll(
+          /<title>\w+ ([\w-]+)[^<]*<\/title>\n<rect class="\w+" x="([^"]*)" y="([^"]*)" width="([^"]*)" height="([^"]*)"/g,
+        ),
+      ].map(([, name, x, y, width, height]) => [
+        name as string,
+        { x: Number(x) + Number(width) / 2, y: Number(y) + Number(height) / 2 },
+      ]),
+    );
+  };
+  const starter = (shape: string, size: string) =>
+    planOf(starterText({ shape, size }, "drawn", "/lab"));
+
+  it("draws a fat tree in its layers, in the order of the file", () => {
+    const at = centresOf(starter("fat-tree", "4"));
+    const row = (prefix: string) => [...at].filter(([name]) => name.startsWith(prefix));
+    const heights = ["c", "a", "e", "h"].map((prefix) => {
+      const nodes = row(prefix);
+      const ys = nodes.map(([, { y }]) => Math.round(y));
+      expect(new Set(ys).size, `${prefix} stand level`).to.equal(1);
+      const xs = nodes.map(([, { x }]) => x);
+      expect(xs).to.deep.equal([...xs].sort((a, b) => a - b));
+      return ys[0] as number;
+    });
+    expect(heights).to.deep.equal([...heights].sort((a, b) => a - b));
+  });
+
+  it("draws a grid level", () => {
+    const at = centresOf(starter("grid", "4x4"));
+    const place = (name: string) => at.get(name) as { x: number; y: number };
+    // Neighbours are level or upright, within a tenth of their distance.
+    for (const [a, b] of [
+      ["r1-1", "r1-2"],
+      ["r2-1", "r2-2"],
+      ["r1-1", "r2-1"],
+      ["r2-2", "r3-2"],
+    ] as const) {
+      const [dx, dy] = [place(b).x - place(a).x, place(b).y - place(a).y];
+      const off = Math.min(Math.abs(dx), Math.abs(dy)) / Math.hypot(dx, dy);
+      expect(off, `${a} and ${b}`).to.be.below(0.1);
+    }
+  });
+
+  it("draws a line as one", () => {
+    const at = [...centresOf(starter("line", "3")).values()];
+    expect(new Set(at.map(({ y }) => Math.round(y))).size).to.be.at.most(2);
+  });
+
+  it("draws a running lab as it is: cables, impairments, guests, traffic", () => {
+    const plan = planOf(
+      "name: n\nguests: { alice: {}, bob: {} }\nlinks: [{ ends: [alice, bob], name: core, subnet: 10.0.0.0/30 }]\n",
+    );
+    const base = status();
+    const live = status({
+      guests: base.guests.map((guest) =>
+        guest.name === "bob" ? { ...guest, state: "failed" } : guest,
+      ),
+      counters: {
+        ...base.counters,
+        links: base.counters.links.map((link) => ({
+          ...link,
+          up: false,
+          impairments: [{ loss: 0.25 }, { loss: 0.25 }] as const,
+        })),
+      },
+    });
+    for (const format of ["svg", "mermaid", "dot", "text"] as const) {
+      const now = drawGraph(plan, format, live);
+      const planned = drawGraph(plan, format);
+      for (const word of ["failed", "loss 25%"]) {
+        expect(now, `${format} has ${word}`).to.include(word);
+        expect(planned).not.to.include(word);
+      }
+    }
+    expect(drawGraph(plan, "svg", live)).to.include("core: 1207 frames, 3 dropped");
+    expect(drawGraph(plan, "svg", live)).to.include('class="guest down"');
+    expect(drawGraph(plan, "text", live)).to.include("──╳──");
   });
 });
