@@ -56,7 +56,7 @@ export interface ImageDetails extends Image {
 }
 
 /** A change of how trees are laid out gets new images. */
-const LAYOUT = 3;
+const LAYOUT = 4;
 
 /**
  * The image for a reference as a topology writes it (paths absolute); made first if it isn't there.
