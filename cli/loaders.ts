@@ -41,6 +41,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   "disk list": () => import("./commands/disk-list.ts"),
   "disk remove": () => import("./commands/disk-remove.ts"),
   inspect: () => import("./commands/inspect.ts"),
+  explain: () => import("./commands/explain.ts"),
   capture: () => import("./commands/capture.ts"),
   "link show": () => import("./commands/link-show.ts"),
   "link set": () => import("./commands/link-set.ts"),

@@ -319,6 +319,28 @@ export const COMMANDS: readonly CommandSpec[] = [
     ],
   },
   {
+    name: "explain",
+    summary: "why a guest does or does not reach another: the way of a probe, hop by hop",
+    arguments: [
+      { name: "FROM", kind: "guest" },
+      { name: "TO", kind: "guest" },
+    ],
+    options: [
+      { name: "tcp", value: "PORT", summary: "probe by opening a TCP connection" },
+      { name: "udp", value: "PORT", summary: "probe with a UDP datagram" },
+      ON_LAB,
+    ],
+    notes: [
+      "FROM is a guest; TO is a guest or an address. Echo requests are sent by FROM's own kernel and " +
+        "followed over every link; the guests that they come to are asked for addresses, routes and " +
+        "firewalls. The status is 0 where nothing is wrong, and 1 where something is.",
+    ],
+    examples: [
+      ["uml-lab explain alice bob", "where does it get stuck?"],
+      ["uml-lab explain alice 10.0.2.10 --tcp 80", "does the firewall let HTTP through?"],
+    ],
+  },
+  {
     name: "inspect",
     summary: "what a guest is made of: host processes beside its own, memory, devices",
     arguments: [GUEST],

@@ -12,7 +12,11 @@ import type {
   FabricCounters,
   Impairment,
 } from "../net/control/messages.ts";
+import type { ExplainRequest } from "./explain/explain.ts";
+import type { Explanation } from "./explain/explanation.ts";
 import type { ExpectPlan } from "./plan/expect-plan.ts";
+
+export type { ExplainRequest, Explanation };
 
 export type GuestState = GuestPhase | "paused" | "stopped" | "failed";
 
@@ -295,6 +299,8 @@ export interface RunningLab extends AsyncDisposable {
   exec(guest: string, request: ExecRequest): GuestProcess;
   /** Throws NO_SUCH_GUEST, and GUEST_FAILED where its kernel does not run. */
   inspect(guest: string): Promise<Inspection>;
+  /** Sends probes, and answers where they went. Throws NO_SUCH_GUEST. */
+  explain(pair: ExplainRequest, options: { readonly signal: AbortSignal }): Promise<Explanation>;
   /** The console's output from the start of the boot, going on while it is read if `follow`. */
   console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess;
   restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;

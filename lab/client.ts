@@ -31,6 +31,8 @@ import {
   type ServerMessage,
 } from "./control/messages.ts";
 import { Peer } from "./control/peer.ts";
+import type { ExplainRequest } from "./explain/explain.ts";
+import type { Explanation } from "./explain/explanation.ts";
 import type { ExpectPlan } from "./plan/expect-plan.ts";
 import { awaitEnd, type Remains } from "./remains.ts";
 import { controlPath, readRecord, recordedProcesses } from "./run-folder.ts";
@@ -124,6 +126,13 @@ export class LabClient implements RunningLab {
 
   console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess {
     return this.#open((channel) => ({ channel, console: options, guest }));
+  }
+
+  async explain(
+    pair: ExplainRequest,
+    options: { readonly signal: AbortSignal },
+  ): Promise<Explanation> {
+    return (await this.request({ op: "explain", pair }, options)) as Explanation;
   }
 
   async inspect(guest: string): Promise<Inspection> {

@@ -56,6 +56,7 @@ export class CrashedLab implements RunningLab {
   stopCapture = () => this.#refuse();
   inspect = () => this.#refuse();
   save = () => this.#refuse();
+  explain = () => this.#refuse();
 
   exec(): GuestProcess {
     throw this.#error();

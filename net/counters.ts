@@ -21,6 +21,9 @@ export const DROP_REASONS = [
 export class Counters {
   frames = 0;
   bytes = 0;
+  /** All that was dropped, and why the last one was. */
+  dropped = 0;
+  lastDrop: DropReason | null = null;
   readonly #drops = new Float64Array(DROP_REASONS.length);
 
   pass(frame: Frame): void {
@@ -35,6 +38,8 @@ export class Counters {
 
   drop(reason: DropReason, frames = 1): void {
     this.#drops[DROP_REASONS.indexOf(reason)]! += frames;
+    this.dropped += frames;
+    this.lastDrop = reason;
   }
 
   toJSON(): DirectionCounters {

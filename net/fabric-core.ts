@@ -16,21 +16,28 @@ import type {
   NicSpec,
   OutletSpec,
   SwitchSpec,
+  Trace,
+  TraceSpec,
   WatchSpec,
 } from "./control/messages.ts";
 import { endName } from "./control/messages.ts";
+import { Counters } from "./counters.ts";
 import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
 import { fabricSends, Nic, type NicHost } from "./nic.ts";
 import { Outlet, type OutletHost } from "./outlet.ts";
 import { StormGuard } from "./storm-guard.ts";
-import { Switch, type SwitchPort } from "./switch.ts";
+import { Switch, SwitchPort } from "./switch.ts";
+import { type TraceableLink, TraceDesk } from "./trace/trace-desk.ts";
 import { Retagger } from "./vlan.ts";
 import { WatchDesk } from "./watch-desk.ts";
 import { Workbench } from "./workbench.ts";
 
 /** Frames a NIC may move before the next one has its turn. */
 const BUDGET = 256;
+
+/** Of what a way out drops. */
+const NOT_COUNTED = new Counters();
 
 /** A request that can't be done; the message says why. */
 export class FabricRequestError extends Error {}
@@ -79,14 +86,21 @@ export class FabricCore implements NicHost, OutletHost {
   #impaired: LinkDirection[] = [];
   readonly #captures: CaptureDesk;
   readonly #watches = new WatchDesk(this.clock);
+  readonly #traces: TraceDesk;
   #bench: Workbench | undefined;
 
-  constructor(watcher: Watcher, emit: (event: FabricEvent) => void) {
+  /** @param preciseNs the clock's time at this moment; `clock` holds that of the turn's begin. */
+  constructor(
+    watcher: Watcher,
+    emit: (event: FabricEvent) => void,
+    preciseNs: () => number = () => this.clock.nowNs,
+  ) {
     this.#watcher = watcher;
     this.#emit = emit;
     this.#captures = new CaptureDesk(this.clock, (counters) =>
       emit({ event: "capture-ended", counters }),
     );
+    this.#traces = new TraceDesk(() => this.workbench(), preciseNs);
   }
 
   // ------------------------------------------------------------------ the loop
@@ -268,10 +282,12 @@ export class FabricCore implements NicHost, OutletHost {
     this.#impair(spec, directions, spec.impairments);
     this.#captures.addLink(spec, directions);
     this.#watches.addLink(spec, directions);
+    this.#traces.addLink(this.#traceable(this.#link(spec.link)));
   }
 
   removeLink(name: string): void {
     const link = this.#link(name);
+    this.#traces.removeLink(name);
     link.spec.ends.forEach((end, index) => {
       if (end.kind === "nic") this.#nicOf(end).plug(undefined, false);
       else if (end.kind === "outlet") this.#outlet(end.outlet).plug(undefined);
@@ -315,6 +331,36 @@ export class FabricCore implements NicHost, OutletHost {
 
   stopWatch(name: string): void {
     this.#watches.stop(name);
+  }
+
+  startTrace(spec: TraceSpec): void {
+    this.#traces.start(
+      spec,
+      [...this.#links.values()].map((link) => this.#traceable(link)),
+    );
+  }
+
+  stopTrace(name: string): Trace {
+    return this.#traces.stop(name);
+  }
+
+  #traceable({ spec, directions, plugged }: Plugged): TraceableLink {
+    const one = (index: 0 | 1) => {
+      const from = plugged[index];
+      const to = plugged[index === 0 ? 1 : 0];
+      const direction = directions[index];
+      return {
+        direction,
+        connect: (entry: Sink) => {
+          if (from instanceof SwitchPort) from.out = entry;
+          else if (from instanceof Nic) from.plug(entry, direction.up);
+          else if (from instanceof Outlet) from.plug(entry);
+        },
+        behind:
+          to instanceof Nic ? to.toGuest : to instanceof SwitchPort ? to.counters : NOT_COUNTED,
+      };
+    };
+    return { spec, directions: [one(0), one(1)] };
   }
 
   /** At the end: lets the captures' writers finish, for a while. */

@@ -5,12 +5,7 @@
 
 import { rmSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
-import type {
-  FabricCounters,
-  FabricEvent,
-  FabricReply,
-  FabricRequest,
-} from "./control/messages.ts";
+import type { FabricAnswers, FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
 import { FabricCore, type Listening } from "./fabric-core.ts";
 import * as libc from "./libc/libc.ts";
 import type { Nic } from "./nic.ts";
@@ -78,6 +73,7 @@ const core = new FabricCore(
     unwatch,
   },
   tell,
+  () => Math.round(performance.now() * 1e6),
 );
 
 // ------------------------------------------------------------------ control
@@ -128,14 +124,13 @@ function readControl(): boolean {
 function handleLine(line: string): void {
   const { id, ...request } = JSON.parse(line) as FabricRequest & { id: number };
   try {
-    const counters = handle(request as FabricRequest);
-    tell(counters === undefined ? { id, ok: true } : { id, ok: true, counters });
+    tell({ id, ok: true, ...handle(request as FabricRequest) });
   } catch (error) {
     tell({ id, ok: false, message: messageOf(error) });
   }
 }
 
-function handle(request: FabricRequest): FabricCounters | undefined {
+function handle(request: FabricRequest): FabricAnswers | undefined {
   switch (request.op) {
     case "add-nic":
       core.addNic(request.spec);
@@ -179,8 +174,13 @@ function handle(request: FabricRequest): FabricCounters | undefined {
     case "watch-stop":
       core.stopWatch(request.watch);
       return undefined;
+    case "trace-start":
+      core.startTrace(request.spec);
+      return undefined;
+    case "trace-stop":
+      return { trace: core.stopTrace(request.trace) };
     case "counters":
-      return core.counters();
+      return { counters: core.counters() };
     default:
       throw new Error(`unknown request ${JSON.stringify(request)}`);
   }

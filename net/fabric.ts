@@ -10,12 +10,7 @@ import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { LabError } from "../base/errors.ts";
 import { type ProcessRecord, recordProcess, signalProcess } from "../base/processes.ts";
-import type {
-  FabricCounters,
-  FabricEvent,
-  FabricReply,
-  FabricRequest,
-} from "./control/messages.ts";
+import type { AnswerTo, FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
 
 const MAIN = fileURLToPath(new URL(`./fabric-main${import.meta.url.slice(-3)}`, import.meta.url));
 const GRACE_MS = 2000;
@@ -37,8 +32,8 @@ export interface FabricExit {
 export interface RunningFabric extends AsyncDisposable {
   readonly process: ProcessRecord;
   readonly exited: Promise<FabricExit>;
-  /** Counters for `counters`, else undefined. Throws FABRIC_FAILED with what the fabric says. */
-  request(request: FabricRequest): Promise<FabricCounters | undefined>;
+  /** Throws FABRIC_FAILED with what the fabric says. */
+  request<Request extends FabricRequest>(request: Request): Promise<AnswerTo<Request>>;
 }
 
 export async function startFabric(options: FabricOptions): Promise<RunningFabric> {
@@ -107,7 +102,7 @@ export async function startFabric(options: FabricOptions): Promise<RunningFabric
   return {
     process: record,
     exited,
-    async request(request) {
+    async request<Request extends FabricRequest>(request: Request): Promise<AnswerTo<Request>> {
       if (gone !== undefined) throw gone;
       const id = ++lastId;
       const waiter = withResolvers<FabricReply>();
@@ -115,7 +110,7 @@ export async function startFabric(options: FabricOptions): Promise<RunningFabric
       control.write(`${JSON.stringify({ id, ...request })}\n`);
       const reply = await waiter.promise;
       if (!reply.ok) throw new LabError("FABRIC_FAILED", reply.message);
-      return reply.counters;
+      return (reply.trace ?? reply.counters) as AnswerTo<Request>;
     },
     [Symbol.asyncDispose]: dispose,
   };

@@ -21,6 +21,9 @@ export interface Marks {
   readonly levels: readonly string[];
   readonly spinner: readonly string[];
   readonly guest: Readonly<Record<string, string>>;
+  /** Of a drawn way. */
+  readonly hop: { readonly guest: string; readonly switch: string; readonly link: string };
+  readonly micro: string;
 }
 
 const UNICODE: Marks = {
@@ -50,6 +53,8 @@ const UNICODE: Marks = {
     stopped: "□",
     failed: "✘",
   },
+  hop: { guest: "●", switch: "◆", link: "│" },
+  micro: "µ",
 };
 
 const ASCII: Marks = {
@@ -79,6 +84,8 @@ const ASCII: Marks = {
     stopped: "_",
     failed: "X",
   },
+  hop: { guest: "o", switch: "#", link: "|" },
+  micro: "u",
 };
 
 export interface Style {

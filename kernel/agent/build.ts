@@ -18,7 +18,7 @@ import { ensureTool } from "../tools.ts";
 
 const run = promisify(execFile);
 
-export type Program = "agent" | "launcher" | "load";
+export type Program = "agent" | "launcher" | "load" | "probe";
 
 const HEADERS = ["sys.h", "protocol.h"];
 

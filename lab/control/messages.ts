@@ -8,6 +8,7 @@ import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
 import type { CaptureRequest, LabEvent, LinkAddition } from "../api.ts";
+import type { ExplainRequest } from "../explain/explain.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 
@@ -108,6 +109,7 @@ export type Request =
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "inspect"; readonly guest: string }
   | { readonly op: "save"; readonly file: string }
+  | { readonly op: "explain"; readonly pair: ExplainRequest }
   | { readonly op: "down" };
 
 export type ClientMessage =

@@ -1,6 +1,6 @@
 /**
- * Why a pair is not as expected, in one sentence, from what the prober knows. The fabric's tracer
- * knows more: it will come in here.
+ * Why a pair is not as expected, in one sentence, from what the prober knows. The fabric's traces
+ * know more: `explain/failures.ts` puts their sentence in its place.
  */
 
 import type { Probe } from "./fping.ts";

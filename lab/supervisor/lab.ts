@@ -10,6 +10,7 @@ import { rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { parseIp } from "../../base/addresses.ts";
 import { Cleanups } from "../../base/cleanups.ts";
 import { LabError } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
@@ -48,6 +49,9 @@ import type {
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import type { OpenDisks } from "../disks/open-disks.ts";
 import { writeSave } from "../disks/save.ts";
+import { Explainer, type ExplainRequest } from "../explain/explain.ts";
+import type { Explanation } from "../explain/explanation.ts";
+import { explainFailures } from "../explain/failures.ts";
 import { judgeChecks } from "../judge/checks.ts";
 import { judgeClaims } from "../judge/claims.ts";
 import { fpingRequest, parseFping } from "../judge/fping.ts";
@@ -61,6 +65,7 @@ import { addedLink } from "./added-link.ts";
 import { claimProbes, type ProbeHouse } from "./claim-probes.ts";
 import { runFlow } from "./flows.ts";
 import { GuestKeeper } from "./guest-keeper.ts";
+import { instrumentsOf } from "./instruments.ts";
 import { RouteWatch } from "./route-watch.ts";
 import { runCheck } from "./run-check.ts";
 import { playScenario } from "./scenario.ts";
@@ -293,10 +298,11 @@ export class Lab implements AsyncDisposable {
   ): Promise<Report> {
     const verifyStartedAt = performance.now();
     const found = await this.#assess(this.#plan, signal, onEvent);
+    const reachability = await this.#explainFailures(found.reachability, signal);
     const verifyMs = round(performance.now() - verifyStartedAt);
     const withEvents = events && this.#plan.events.length > 0;
     const timeline = withEvents ? await this.#play(signal, onEvent) : null;
-    const { reachability, checks, expectations } = found;
+    const { checks, expectations } = found;
     const scored = [...checks, ...expectations, ...(timeline?.events ?? [])];
     const judged = [...reachability, ...scored];
     return {
@@ -668,6 +674,35 @@ export class Lab implements AsyncDisposable {
       state: keeper.state,
       nics: nics.map((nic) => pluggedIn(nic, `${name}:${nic.name}`, counters)),
     };
+  }
+
+  /** Why a guest does or does not reach another. Throws NO_SUCH_GUEST. */
+  async explain(request: ExplainRequest, signal: AbortSignal): Promise<Explanation> {
+    this.#keeper(request.from);
+    if (parseIp(request.to) === undefined) this.#keeper(request.to);
+    return (await this.#explainer(signal)).explain(request);
+  }
+
+  async #explainFailures(
+    results: Report["reachability"],
+    signal: AbortSignal,
+  ): Promise<Report["reachability"]> {
+    if (results.every(({ ok }) => ok)) return results;
+    return explainFailures(results, {
+      explainer: await this.#explainer(signal),
+      obstacle: (guest) => this.#keeper(guest).obstacle,
+      now: CLOCK.now,
+    });
+  }
+
+  async #explainer(signal: AbortSignal): Promise<Explainer> {
+    const instruments = await instrumentsOf({
+      fabric: this.#runningFabric(),
+      guest: (name) => this.#keeper(name).guest,
+      obstacle: (name) => this.#keeper(name).obstacle,
+      signal,
+    });
+    return new Explainer({ ...this.#plan, links: [...this.#links.values()] }, instruments);
   }
 
   exec(guest: string, request: ExecRequest): GuestProcess {

@@ -3,36 +3,20 @@
  * is first needed there, so that they can be measured whatever their images hold.
  */
 
-import { readFile } from "node:fs/promises";
 import { parseIp } from "../../base/addresses.ts";
 import { LabError } from "../../base/errors.ts";
-import { ensureProgram } from "../../kernel/agent/build.ts";
 import type { ExecResult, GuestProcess, RunningGuest } from "../../kernel/guest/spec.ts";
+import { equip, hexOf } from "./guest-programs.ts";
 import { within } from "./within.ts";
 
-const PLACE = "/run/uml-lab/load";
 const SIGKILL = 9;
 /** Beyond its own time: for its start, and for what is still on its way. */
 const SPARE_MS = 25_000;
 
-/** Guests that have it already: a guest that boots again is another. */
-const equipped = new WeakMap<RunningGuest, Promise<void>>();
-
-async function equip(guest: RunningGuest): Promise<void> {
-  const known = equipped.get(guest);
-  if (known !== undefined) return known;
-  const work = (async () => {
-    await guest.writeFile(PLACE, await readFile(await ensureProgram("load")), 0o755);
-  })();
-  equipped.set(guest, work);
-  return work;
-}
-
-/** An address as the program takes it: its bytes in hexadecimal. */
-function hexOf(address: string): string {
+function wordFor(address: string): string {
   const parsed = parseIp(address);
   if (parsed === undefined) throw new LabError("GUEST_FAILED", `${address} is no address`);
-  return parsed.value.toString(16).padStart(parsed.family === 4 ? 8 : 32, "0");
+  return hexOf(parsed);
 }
 
 /** A load program that runs: killed with the signal, or when it takes too long. */
@@ -42,9 +26,9 @@ async function start(
   forMs: number,
   signal: AbortSignal,
 ): Promise<{ readonly process: GuestProcess; readonly result: Promise<ExecResult> }> {
-  await equip(guest);
+  const program = await equip(guest, "load");
   signal.throwIfAborted();
-  const process = guest.exec({ command: [PLACE, ...words.map(String)] });
+  const process = guest.exec({ command: [program, ...words.map(String)] });
   process.stdin.end();
   const texts = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
@@ -90,7 +74,7 @@ export async function runStream(
   { protocol, address, port, skipMs, forMs, rateBitsPerSec }: Stream,
   signal: AbortSignal,
 ): Promise<StreamResult> {
-  const at = [hexOf(address), port];
+  const at = [wordFor(address), port];
   const spans = protocol === "tcp" ? [skipMs, forMs] : [forMs];
   const server = await start(to, [`${protocol}-serve`, ...at, ...spans], skipMs + forMs, signal);
   await within(firstLine(server.process, server.result), SPARE_MS, signal);

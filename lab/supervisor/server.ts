@@ -117,6 +117,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision.lab().save(request.file, signal);
       case "inspect":
         return supervision.lab().inspect(request.guest);
+      case "explain":
+        return supervision.lab().explain(request.pair, signal);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
       case "add-link":

@@ -135,6 +135,71 @@ export interface WatchCounters {
   readonly places: readonly WatchedPlace[];
 }
 
+/**
+ * A trace: probes that are followed over every link. A probe's payload begins with the cookie and
+ * then, in one byte, the probe's number. The first segments of TCP carry no payload: there, probe N
+ * is known by its source port, `fromPort + N`, and from the first link on by its sequence number.
+ */
+export interface TraceSpec {
+  /** Its name, to stop it by. */
+  readonly trace: string;
+  /** Eight bytes in hexadecimal. */
+  readonly cookie: string;
+  readonly tcp?: { readonly to: string; readonly port: number; readonly fromPort: number };
+}
+
+/** A frame that has to do with a probe, as it was seen at one place. */
+export interface TracedFrame {
+  /**
+   * request, answer: the probe and what comes back for it (a TCP reset too). error: an ICMP message
+   * about the probe. ask, tell: ARP and neighbour discovery.
+   */
+  readonly kind: "request" | "answer" | "error" | "ask" | "tell";
+  /** The probe's number; 0 for ask and tell. */
+  readonly probe: number;
+  readonly fromMac: string;
+  readonly toMac: string;
+  /** Its 802.1Q tag. */
+  readonly vlan?: number;
+  /** Of the packet. ask, tell: the sender's address, and the one that is asked for or told of. */
+  readonly from: string;
+  readonly to: string;
+  readonly ttl?: number;
+  readonly ports?: readonly [from: number, to: number];
+  /** TCP's flags byte. */
+  readonly flags?: number;
+  /** Of an ICMP error: with the MTU of "too big", and where the packet it quotes was going. */
+  readonly icmp?: {
+    readonly type: number;
+    readonly code: number;
+    readonly mtu?: number;
+    readonly about: string;
+  };
+  /** tell: whose MAC address it says the address has. */
+  readonly mac?: string;
+  readonly bytes: number;
+}
+
+/** One frame over one link. */
+export interface Crossing {
+  readonly link: string;
+  /** 0: from the link's first end to its second. */
+  readonly direction: 0 | 1;
+  readonly enteredNs: number;
+  /** When the other end had it; null where it never got there, or has not yet. */
+  readonly leftNs: number | null;
+  readonly drop: DropReason | null;
+  readonly frame: TracedFrame;
+}
+
+export interface Trace {
+  readonly trace: string;
+  /** In the order they entered. */
+  readonly crossings: readonly Crossing[];
+  /** Crossings that were too many to keep. */
+  readonly missed: number;
+}
+
 export type FabricRequest =
   | { readonly op: "add-nic"; readonly spec: NicSpec }
   | { readonly op: "add-switch"; readonly spec: SwitchSpec }
@@ -154,7 +219,20 @@ export type FabricRequest =
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "watch-start"; readonly spec: WatchSpec }
   | { readonly op: "watch-stop"; readonly watch: string }
+  | { readonly op: "trace-start"; readonly spec: TraceSpec }
+  | { readonly op: "trace-stop"; readonly trace: string }
   | { readonly op: "counters" };
+
+/** What a reply carries, besides that it was done. */
+export interface FabricAnswers {
+  readonly counters?: FabricCounters;
+  readonly trace?: Trace;
+}
+
+/** What a request is answered with. */
+export type AnswerTo<Request extends FabricRequest> = Request extends { readonly op: "trace-stop" }
+  ? Trace
+  : FabricCounters | undefined;
 
 /** Why the fabric did not pass a frame on; counted where it happened. */
 export type DropReason =
@@ -228,7 +306,7 @@ export interface FabricCounters {
 }
 
 export type FabricReply =
-  | { readonly id: number; readonly ok: true; readonly counters?: FabricCounters }
+  | ({ readonly id: number; readonly ok: true } & FabricAnswers)
   | { readonly id: number; readonly ok: false; readonly message: string };
 
 export type FabricEvent =

@@ -197,6 +197,9 @@ export function fakeLab(
       console.stdin.end();
       return console;
     },
+    explain: async () => {
+      throw new Error("this fake explains nothing");
+    },
     inspect: async () => {
       if (options.inspection === undefined) throw new Error("this fake shows no guest");
       return options.inspection;
