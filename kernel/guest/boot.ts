@@ -33,6 +33,8 @@ import type {
   RunningGuest,
 } from "./spec.ts";
 
+/** How long a shell on the console may take to say its first word. */
+const LONGEST_PROMPT_MS = 2000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 const POWER_OFF_MS = 2_000;
 const TERMINATE_MS = 1_000;
@@ -215,14 +217,20 @@ class Guest implements RunningGuest {
   }
 
   /** Nothing runs on the console until somebody types there. */
-  #startConsoleShell(): void {
+  /**
+   * A console that nobody has open keeps what is typed to itself, until more is typed: the shell's
+   * prompt is waited for.
+   */
+  async #startConsoleShell(): Promise<void> {
     if (this.#consoleShell || this.#bootMs === 0) return;
     this.#consoleShell = true;
     const over = () => {
       this.#consoleShell = false;
     };
+    const prompt = this.#console.nextWord(LONGEST_PROMPT_MS);
     const request = { command: ["sh", "-c", "exec $SHELL -l"], env: { TERM: "linux" } };
     this.#agent.exec(request, this.#env, { console: true }).exit.then(over, over);
+    await prompt;
   }
 
   get #env(): Readonly<Record<string, string>> {

@@ -18,25 +18,39 @@ export class Console {
   readonly input: Writable;
   #file: WriteStream;
   #fileBytes = 0;
+  #onWord: () => void = () => {};
   #tail: Buffer = Buffer.alloc(0);
 
-  /** @param onInput called before what is typed goes to the guest. */
-  constructor(path: string, line: Duplex, onInput: () => void) {
+  /** @param onInput called before what is typed goes to the guest, which waits for it. */
+  constructor(path: string, line: Duplex, onInput: () => Promise<void>) {
     this.path = path;
     this.#file = createRecord(path);
     this.output = new Readable({ highWaterMark: LIVE_BYTES, read() {} });
     this.input = new Writable({
       write: (chunk: Buffer, _encoding, done) => {
-        onInput();
-        if (line.destroyed) done();
-        else line.write(chunk, () => done());
+        void onInput().then(() => {
+          if (line.destroyed) done();
+          else line.write(chunk, () => done());
+        });
       },
     });
     line.on("data", (chunk: Buffer) => this.record(chunk));
     line.on("error", () => {}); // its end is told by the guest's
   }
 
+  /** Resolves with the next thing that the guest says here, or after so long without a word. */
+  nextWord(mostMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, mostMs);
+      this.#onWord = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   record(chunk: Buffer): void {
+    this.#onWord();
     this.#fileBytes += chunk.length;
     if (this.#fileBytes > FILE_BYTES) {
       this.#file.end();
