@@ -65,13 +65,7 @@ export function silentNeighbor(
 }
 
 /** The one that should answer is on the wire. */
-function asked(
-  known: Case,
-  asker: Port,
-  address: string,
-  owner: Port,
-  what: string,
-): Finding {
+function asked(known: Case, asker: Port, address: string, owner: Port, what: string): Finding {
   const family = familyOf(address);
   const obstacle = known.obstacle(owner.guest);
   if (obstacle !== undefined) {
