@@ -116,6 +116,8 @@ async function listContestants(tools: PeerTools, options: CompareOptions): Promi
   for (const kernel of kernels) {
     const ours = `uml-lab, ${kernel.id}`;
     contestants.push({ name: ours, ours, kernel, open: fabricTransport(options) });
+    // the lean kernel has no driver that speaks to vde_switch
+    if (kernel === lean) continue;
     contestants.push({
       name: `vde_switch, ${kernel.id}`,
       ours,
