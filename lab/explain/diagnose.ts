@@ -29,6 +29,8 @@ export function diagnose(known: Case): Finding | null {
   }
   const twice = duplicate(known, address);
   if (twice !== undefined) return twice;
+  // the asker's own kernel has the answer: whatever was not seen of the way, nothing is wrong with it
+  if (journey.outcome?.word === "answer") return null;
   if (journey.back.length > 0) return answered(known, address);
   const loop = routingLoop(known, journey.there);
   if (loop !== undefined) return loop;
@@ -219,7 +221,6 @@ function answered(known: Case, address: string): Finding | null {
   if (probe.kind === "tcp" && ((first.crossing.frame.flags ?? 0) & TCP_RST) !== 0) {
     return reset(known, answerer, address, probe.port);
   }
-  if (journey.outcome?.word === "answer") return null;
   const rule = blamedRule(known, from, ARRIVING_HOOKS);
   if (rule !== undefined) {
     return dropped(known, from, last.to, "the answer", frame.to, rule);

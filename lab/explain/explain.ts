@@ -391,7 +391,8 @@ export class Explainer {
     const arrived = journey.there.at(-1)?.crossing.leftNs ?? null;
     const last = journey.there.at(-1);
     const end = last && guestOf(last.to);
-    const silent = answer === undefined && error === undefined;
+    const isAnswered = journey.outcome?.word === "answer";
+    const silent = answer === undefined && error === undefined && !isAnswered;
     const there =
       last === undefined
         ? [lonely(from, vainQuestion(known.legs, from, family) ?? "sends nothing")]
@@ -410,13 +411,18 @@ export class Explainer {
       last:
         lostAt === undefined
           ? null
-          : (vainQuestion(known.legs, lostAt, family) ?? "sends nothing on"),
+          : isAnswered
+            ? ELSEWHERE
+            : (vainQuestion(known.legs, lostAt, family) ?? "sends nothing on"),
     });
     const firstNs = journey.there[0]?.crossing.enteredNs;
+    const unseen = isAnswered && (lostAt !== undefined || end !== to);
     const lastNs = backEnd !== undefined && lostAt === undefined ? backEnd.crossing.leftNs : null;
     const rttMs =
       answer === undefined || lastNs === null || firstNs === undefined
-        ? null
+        ? isAnswered
+          ? Math.round((journey.outcome?.value ?? 0) / 1000) / 1000
+          : null
         : Math.round((lastNs - firstNs) / 1000) / 1000;
     return {
       lab: this.#plan.name,
@@ -432,7 +438,7 @@ export class Explainer {
       hint: finding?.hint ?? null,
       there,
       back,
-      notes,
+      notes: unseen && to !== null ? [...notes, UNSEEN] : notes,
     };
   }
 
@@ -493,12 +499,15 @@ function listeningPort({ to, views, address }: Case): number {
   return ports.sort((a, b) => a - b)[0] ?? SOME_PORT;
 }
 
-function healthy({ journey, from, probe, address }: Case, rttMs: number | null): string {
-  const routers = journey.there
-    .slice(0, -1)
-    .flatMap((leg) => (leg.to.kind === "guest" ? [leg.to.guest] : []));
-  const end = journey.there.at(-1);
-  const who = (end && guestOf(end.to)) ?? formatIp(address);
+/** The last thing seen of a packet that arrived all the same. */
+const ELSEWHERE = "sends it on in another form";
+const UNSEEN =
+  "Part of the way is not shown: there the packet travels in another form, a tunnel's or with labels.";
+
+function healthy({ journey, from, to, probe, address }: Case, rttMs: number | null): string {
+  const crossed = journey.there.flatMap((leg) => (leg.to.kind === "guest" ? [leg.to.guest] : []));
+  const routers = crossed.at(-1) === (to ?? crossed.at(-1)) ? crossed.slice(0, -1) : crossed;
+  const who = to ?? crossed.at(-1) ?? formatIp(address);
   const by = routers.length === 0 ? "directly" : `by way of ${routers.join(", ")}`;
   const what =
     probe.kind === "icmp"
