@@ -66,11 +66,7 @@ describe("cables and switches", function () {
     await house.run("down", "--all");
   });
 
-  const sh = async (guest: string, command: string) => {
-    const { status, stdout, stderr } = await house.run("exec", guest, "--", "sh", "-c", command);
-    expect(status, `${guest}: ${command}: ${stdout}${stderr}`).to.equal(0);
-    return stdout;
-  };
+  const sh = (guest: string, command: string) => house.sh(guest, command);
 
   for (const kernel of ["debian", "auto"]) {
     it(`keeps VLANs apart and trunks them, to a guest too, with the kernel ${kernel}`, async () => {

@@ -86,6 +86,13 @@ export class House {
     return JSON.parse(outcome.stdout);
   }
 
+  /** Runs a shell command in a guest; asserts that it succeeds and answers its output. */
+  async sh(guest: string, command: string): Promise<string> {
+    const { status, stdout, stderr } = await this.run("exec", guest, "--", "sh", "-c", command);
+    expect(status, `${guest}: ${command}: ${stdout}${stderr}`).to.equal(0);
+    return stdout;
+  }
+
   /** Ends what a failed test left running, then asserts that nothing is left, and removes itself. */
   async check(): Promise<void> {
     await this.run("down", "--all");

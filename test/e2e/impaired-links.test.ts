@@ -24,11 +24,7 @@ describe("impaired links", function () {
     await house.run("down", "--all");
   });
 
-  const sh = async (guest: string, command: string) => {
-    const { status, stdout, stderr } = await house.run("exec", guest, "--", "sh", "-c", command);
-    expect(status, `${guest}: ${command}: ${stdout}${stderr}`).to.equal(0);
-    return stdout;
-  };
+  const sh = (guest: string, command: string) => house.sh(guest, command);
   const roundTrips = async (count: number, interval: string, address: string) => {
     const text = await sh("a", `ping -n -c ${count} -i ${interval} ${address}; true`);
     return [...text.matchAll(/icmp_seq=(\d+) .*time=([\d.]+) ms/g)].map(([, number, ms]) => ({
