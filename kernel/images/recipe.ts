@@ -39,6 +39,8 @@ const BASE_PACKAGES = [
   "socat",
   "tcpdump",
   "traceroute",
+  // busybox's dies of SIGSEGV on a name that can't be resolved: it is linked statically with glibc
+  "wget",
 ];
 
 /** What a router, a server and who looks for faults between them need. */

@@ -179,3 +179,13 @@ export function guilty(
   const best = silent.find(({ isPolicy }) => !isPolicy) ?? silent[0];
   return best && { rule: best, sure: silent.length === 1 };
 }
+
+/** A rule at one of these hooks that dropped something at some time, before both looks too. */
+export function hasDropped(
+  rules: readonly DropRule[],
+  hooks: readonly string[],
+): DropRule | undefined {
+  return rules.find(
+    ({ packets, hook }) => packets !== null && packets > 0 && hook !== null && hooks.includes(hook),
+  );
+}

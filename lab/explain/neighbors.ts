@@ -8,7 +8,7 @@ import { contains, formatInterfaceAddress, networkOf, parseIp } from "../../base
 import { endName } from "../../net/control/messages.ts";
 import { asking, type Case, familyOf, holders, ipName } from "./case.ts";
 import type { Finding } from "./explanation.ts";
-import { guilty } from "./firewall.ts";
+import { guilty, hasDropped } from "./firewall.ts";
 import { addressesOf, type GuestView, holderOf, interfaceView } from "./guest-view.ts";
 import { asksOf, tellsOf } from "./journey.ts";
 import { capital, inSwitch, onLink, pulled } from "./on-link.ts";
@@ -113,12 +113,15 @@ function asked(known: Case, asker: Port, address: string, owner: Port, what: str
     }
   }
   const rules = known.views.get(owner.guest)?.dropRules ?? [];
-  const rule = guilty(known.rulesBefore.get(owner.guest) ?? rules, rules, ["ingress", "input"]);
+  const hooks = ["ingress", "input"];
+  const rule =
+    guilty(known.rulesBefore.get(owner.guest) ?? rules, rules, hooks)?.rule ??
+    hasDropped(rules, hooks);
   if (rule !== undefined) {
     return {
       cause: "neighbor-silent",
       at: { guest: owner.guest, interface: owner.interface, address },
-      sentence: `${owner.guest} does not answer ${asker.guest}'s ${asking(family)} question for ${address}, and has a rule that may drop it: ${rule.rule.name}.`,
+      sentence: `${owner.guest} does not answer ${asker.guest}'s ${asking(family)} question for ${address}, and has a rule that may drop it: ${rule.name}.`,
       hint: `uml-lab exec ${owner.guest} -- tc -s filter show dev ${owner.interface} ingress`,
     };
   }

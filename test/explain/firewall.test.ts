@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import {
   guilty,
+  hasDropped,
   parseIptables,
   parseNftables,
   parseTrafficControl,
@@ -92,5 +93,11 @@ describe("the rule that did it", () => {
   it("may be one that does not count, if the packet passed there", () => {
     expect(guilty([rule], [rule, silent], ["forward"])).to.deep.equal({ rule: silent, sure: true });
     expect(guilty([rule], [rule, silent], ["input"])).to.equal(undefined);
+  });
+
+  it("may be one that dropped before anybody looked", () => {
+    expect(hasDropped([silent, rule], ["ingress"])).to.equal(rule);
+    expect(hasDropped([rule], ["forward"])).to.equal(undefined);
+    expect(hasDropped([{ ...rule, packets: 0 }], ["ingress"])).to.equal(undefined);
   });
 });
