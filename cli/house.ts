@@ -1,18 +1,8 @@
 /** The engine: each call loads its part of the house when it is first needed. */
 
-import { LabError } from "../base/errors.ts";
 import type { Engine } from "./engine.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: parts that are still to come
-async function part(path: string): Promise<any> {
-  try {
-    return await import(path);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw cause;
-    throw new LabError("NOT_YET", `this part of uml-lab is not there yet: ${path}`, { cause });
-  }
-}
-const manager = () => part("../lab/manager.js");
+const manager = () => import("../lab/manager.ts");
 const images = () => import("../kernel/images.ts");
 
 export const house: Engine = {
