@@ -273,8 +273,10 @@ export class Recogniser {
     switch (protocol) {
       case PROTOCOL_ICMP:
       case PROTOCOL_ICMPV6: {
-        const marked = this.#marked(bytes, at + icmp.ICMP_BYTES, end);
-        return marked || (this.#echoes.get(readU32(bytes, at + icmp.ICMP_REST)) ?? 0);
+        const data = at + icmp.ICMP_BYTES;
+        // another prober, in another guest, may have the same identifier and number
+        if (end - data > COOKIE_BYTES) return this.#marked(bytes, data, end);
+        return this.#echoes.get(readU32(bytes, at + icmp.ICMP_REST)) ?? 0;
       }
       case PROTOCOL_UDP:
         return this.#ports.get(pair(readU16(bytes, at), readU16(bytes, at + 2))) ?? 0;

@@ -124,6 +124,9 @@ describe("the recogniser of a trace", () => {
         icmp: { type: 3, code: 1, about: "10.0.2.10" },
       });
     }
+    // a prober in another guest, with the same identifier and number
+    const other = echo(8, Buffer.alloc(56), "10.0.3.10");
+    expect(look(recogniser, refusal(other.subarray(14)))).to.equal(undefined);
   });
 
   it("follows a TCP connection through a NAT by its sequence number", () => {
