@@ -8,6 +8,8 @@ export interface FlowPlan {
   /** `ping alice -> bob`; told apart by a number where there are two of a name. */
   readonly name: string;
   readonly protocol: "ping" | "tcp" | "udp";
+  /** Whether iperf3 makes it, of both guests' images. */
+  readonly iperf3: boolean;
   readonly from: string;
   readonly to: string;
   readonly address: string;

@@ -45,7 +45,8 @@ export function eventPlans({ guests, events }: Topology): EventPlan[] {
   });
 }
 
-const flowName = ({ protocol, from, to }: TopologyFlow): string => `${protocol} ${from} -> ${to}`;
+const flowName = ({ protocol, iperf3, from, to }: TopologyFlow): string =>
+  `${iperf3 ? "iperf3" : protocol} ${from} -> ${to}`;
 
 function distinct(names: Map<string, number>, name: string): string {
   const before = names.get(name) ?? 0;

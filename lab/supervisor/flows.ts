@@ -6,6 +6,7 @@ import type { FlowResult } from "../api.ts";
 import { flowResult, silenceMs, sliceMsOf } from "../judge/flows.ts";
 import type { FlowPlan } from "../plan/event-plan.ts";
 import { type ProbeHouse, watched } from "./claim-probes.ts";
+import { checkIperf3, runIperf3 } from "./iperf3.ts";
 import { runStream } from "./load.ts";
 import { within } from "./within.ts";
 
@@ -18,12 +19,18 @@ const SMALLEST_PING = 64;
 const PING_STEP = 8;
 const PING_SIZES = 100;
 
-/** @param originMs time 0 of the scenario on `performance.now()`. */
+/**
+ * @param originMs time 0 of the scenario on `performance.now()`.
+ * Throws GUEST_FAILED where a guest lacks the program that makes the flow.
+ */
 export async function runFlow(
   house: ProbeHouse,
   flow: FlowPlan,
   originMs: number,
 ): Promise<FlowResult> {
+  if (flow.iperf3) {
+    for (const name of [flow.from, flow.to]) await checkIperf3(house.guest(name), house.signal);
+  }
   const { packets: filter, answers: answerFilter } = filtersOf(flow);
   const spec = (watch: string, filter: string): WatchSpec => ({
     watch: `${watch} of ${flow.name} ${flow.port}`,
@@ -84,6 +91,7 @@ const pingSize = (port: number): number =>
 async function sendAll(house: ProbeHouse, flow: FlowPlan): Promise<number | null> {
   const { protocol, from, to, address, port, forMs, intervalMs, rateBitsPerSec } = flow;
   const { guest, signal } = house;
+  if (flow.iperf3) return runIperf3(guest(from), guest(to), flow, signal);
   if (protocol === "ping") {
     const count = Math.max(1, Math.round(forMs / intervalMs));
     const command = ["fping", "-C", String(count), "-q", "-p", String(intervalMs)];

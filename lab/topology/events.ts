@@ -8,7 +8,7 @@ import { readImpairment } from "./links.ts";
 import type { Names } from "./names.ts";
 import { asList, asMap, type Reading } from "./reading.ts";
 import type { TopologyAction, TopologyEvent, TopologyFlow } from "./topology.ts";
-import type { MapNode } from "./tree.ts";
+import type { MapNode, ScalarNode } from "./tree.ts";
 
 const OPERATIONS = ["stop", "start", "restart", "pause", "resume"] as const;
 const FLOWS = ["ping", "tcp", "udp", "iperf3"] as const;
@@ -18,6 +18,9 @@ const ACTIONS = ["link", "run", ...OPERATIONS, ...FLOWS, "expect"] as const;
 
 type Action = (typeof ACTIONS)[number];
 
+/** What is known of guests when events are read. */
+type Drafts = ReadonlyMap<string, { readonly image: string }>;
+
 const FORMS =
   "an event is one of `link` with `set` or `up`, `on` with `run`, " +
   `${[...OPERATIONS, ...FLOWS].map((name) => `\`${name}\``).join(", ")}, \`expect\``;
@@ -26,6 +29,7 @@ export function readEvents(
   reading: Reading,
   top: MapNode,
   names: Names,
+  drafts: Drafts,
   links: readonly { readonly name: string }[],
 ): TopologyEvent[] {
   const list = asList(top.entries.get("events")?.value);
@@ -35,7 +39,7 @@ export function readEvents(
     const action = checkAction(reading, map);
     const atMs = msOf(reading.text(map, "at"));
     if (action === undefined || atMs === undefined) return [];
-    const actions = readAction(reading, map, action, names, links);
+    const actions = readAction(reading, map, action, names, drafts, links);
     const withinMs = msOf(reading.text(map, "within"));
     return actions.map((one) => ({
       ...one,
@@ -58,6 +62,7 @@ function readAction(
   map: MapNode,
   action: Action,
   names: Names,
+  drafts: Drafts,
   links: readonly { readonly name: string }[],
 ): TopologyAction[] {
   const guests = (key: string) => {
@@ -89,7 +94,7 @@ function readAction(
     case "tcp":
     case "udp":
     case "iperf3":
-      return readFlows(reading, map, action, names);
+      return readFlows(reading, map, action, names, drafts);
     default: {
       const found = guests(action);
       return found.length === 0 ? [] : [{ kind: "guests", operation: action, guests: found }];
@@ -113,14 +118,17 @@ function readFlows(
   map: MapNode,
   action: (typeof FLOWS)[number],
   names: Names,
+  drafts: Drafts,
 ): TopologyAction[] {
-  const entry = map.entries.get(action);
-  if (action === "iperf3" && entry !== undefined) reading.use("events.iperf3", entry.key);
   const flow = reading.map(map, action);
   const side = (key: string) => {
     const node = reading.scalar(flow, key);
-    return node === undefined ? [] : names.guestsOf(node.text, node);
+    if (node === undefined) return [];
+    const guests = names.guestsOf(node.text, node);
+    if (action === "iperf3") checkImage(reading, node, guests, drafts);
+    return guests;
   };
+  if (action === "iperf3") checkWholeSeconds(reading, reading.scalar(flow, "for"));
   const interval = reading.get(flow, "interval");
   const intervalMs = msOf(reading.text(flow, "interval"));
   if (interval !== undefined && intervalMs !== undefined && intervalMs < SHORTEST_INTERVAL_MS) {
@@ -138,6 +146,7 @@ function readFlows(
   const kind = action === "iperf3" ? (reading.boolean(flow, "udp") ? "udp" : "tcp") : action;
   const common: Omit<TopologyFlow, "from" | "to"> = {
     protocol: kind,
+    iperf3: action === "iperf3",
     forMs: msOf(reading.text(flow, "for")) ?? DEFAULT_FOR_MS,
     intervalMs: intervalMs ?? DEFAULT_INTERVAL_MS,
     rateBitsPerSec: rate ?? (kind === "udp" ? DEFAULT_UDP_RATE : 0),
@@ -152,6 +161,34 @@ function readFlows(
     targets
       .filter((to) => to !== from)
       .map((to): TopologyAction => ({ kind: "flow", flow: { ...common, from, to } })),
+  );
+}
+
+/** iperf3's program comes from the guest's image. What images other than `base` hold is seen later. */
+function checkImage(
+  reading: Reading,
+  node: ScalarNode,
+  guests: readonly string[],
+  drafts: Drafts,
+): void {
+  const without = guests.find((name) => drafts.get(name)?.image === "base");
+  if (without === undefined) return;
+  reading.problems.add(
+    "BAD_VALUE",
+    node,
+    `\`${without}\` has no iperf3: its image is \`base\``,
+    "give it `image: router`, or write `tcp` or `udp` instead of `iperf3`: these work in every image",
+  );
+}
+
+function checkWholeSeconds(reading: Reading, node: ScalarNode | undefined): void {
+  const ms = msOf(node?.text);
+  if (node === undefined || ms === undefined || (ms >= 1000 && ms % 1000 === 0)) return;
+  reading.problems.add(
+    "BAD_VALUE",
+    node,
+    "iperf3 counts whole seconds",
+    `write \`for: ${Math.max(1, Math.round(ms / 1000))}s\``,
   );
 }
 

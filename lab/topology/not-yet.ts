@@ -8,7 +8,6 @@ import type { Topology } from "./topology.ts";
 
 const NOT_YET: Readonly<Record<string, string>> = {
   "clock: virtual": "a virtual clock",
-  "events.iperf3": "flows of iperf3 (write `tcp` or `udp`)",
 };
 
 /** One error for each place that uses what is not there yet; none when the lab can run. */

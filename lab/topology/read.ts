@@ -154,7 +154,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   checkClashes(reading, guests, links, transparent);
   const routes = readRoutes(reading, names, guests, links);
   const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);
-  const events = readEvents(reading, top, names, links);
+  const events = readEvents(reading, top, names, guests, links);
   if (reading.text(top, "clock") === "virtual") {
     reading.use("clock: virtual", top.entries.get("clock")?.key ?? top);
   }

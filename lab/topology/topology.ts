@@ -111,6 +111,8 @@ export interface TopologyExpectations {
 /** A stream of packets between two guests. */
 export interface TopologyFlow {
   readonly protocol: "ping" | "tcp" | "udp";
+  /** Whether iperf3 makes it, of both guests' images. */
+  readonly iperf3: boolean;
   readonly from: string;
   readonly to: string;
   readonly forMs: number;

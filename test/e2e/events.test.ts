@@ -57,4 +57,38 @@ events:
     expect(readFileSync(html, "utf8")).to.include('<svg class="timeline"');
     await house.expectNothingLeft();
   });
+
+  it("lets iperf3 make flows, where both images have it", async function () {
+    const built = await house.run("image", "build", "router");
+    if (built.status !== 0) {
+      console.log(`    SKIPPED: the image router can't be built here: ${built.stderr.trim()}`);
+      return this.skip();
+    }
+    const file = house.topology(
+      "iperf3",
+      `guests: { a: { image: router }, b: { image: router }, c: { image: router, run: ["rm /usr/bin/iperf3"] } }
+switches: { lan: { subnet: 10.0.0.0/24, subnet6: "2001:db8::/64" } }
+links: [[a, lan], [b, lan], [c, lan]]
+expect: { reach: [] }
+events:
+  - { at: 0s, iperf3: { from: a, to: b, for: 2s, rate: 1Mbit, throughput: ">= 100kbit" } }
+  - { at: 0s, iperf3: { from: b, to: a, for: 2s, udp: true, rate: 500kbit, loss: "<= 90%" } }
+  - { at: 0s, iperf3: { from: a, to: b, for: 1s, throughput: ">= 90Gbit" } }
+  - { at: 0s, iperf3: { from: a, to: c } }
+`,
+    );
+    const { timeline } = await house.json(1, "test", file);
+    const [tcp, udp, slow, without] = timeline.events;
+    expect(tcp, tcp.found).to.include({ ok: true, points: 1, name: "iperf3 a -> b" });
+    expect(udp, udp.found).to.include({ ok: true, points: 1, name: "iperf3 b -> a" });
+    expect(slow.why).to.match(/^.* arrived, and throughput must be >= 90Gbit/);
+    expect(without.ok).to.equal(false);
+    expect(without.why).to.match(/^c has no iperf3: give it `image: router`/);
+    expect(timeline.flows).to.have.lengthOf(3);
+    expect(timeline.flows[0]).to.include({ protocol: "tcp", name: "iperf3 a -> b" });
+    expect(timeline.flows[0].bitsPerSec).to.be.greaterThan(100_000);
+    expect(timeline.flows[0].received).to.be.greaterThan(10);
+    expect(timeline.flows[1]).to.include({ protocol: "udp" });
+    expect(timeline.flows[1].sent).to.be.greaterThan(50);
+  });
 });
