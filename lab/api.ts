@@ -301,6 +301,11 @@ export interface RunningLab extends AsyncDisposable {
   inspect(guest: string): Promise<Inspection>;
   /** Sends probes, and answers where they went. Throws NO_SUCH_GUEST. */
   explain(pair: ExplainRequest, options: { readonly signal: AbortSignal }): Promise<Explanation>;
+  /** Answers the same results, with a sentence that explains it for those that are not as expected. */
+  explainFailures(
+    results: Report["reachability"],
+    options: { readonly signal: AbortSignal },
+  ): Promise<Report["reachability"]>;
   /** The console's output from the start of the boot, going on while it is read if `follow`. */
   console(guest: string, options: { follow: boolean; input: boolean }): GuestProcess;
   restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void>;

@@ -135,6 +135,13 @@ export class LabClient implements RunningLab {
     return (await this.request({ op: "explain", pair }, options)) as Explanation;
   }
 
+  async explainFailures(
+    results: Report["reachability"],
+    options: { readonly signal: AbortSignal },
+  ): Promise<Report["reachability"]> {
+    return (await this.request({ op: "explain-failures", results }, options)) as typeof results;
+  }
+
   async inspect(guest: string): Promise<Inspection> {
     return (await this.request({ op: "inspect", guest })) as Inspection;
   }

@@ -57,6 +57,7 @@ export class CrashedLab implements RunningLab {
   inspect = () => this.#refuse();
   save = () => this.#refuse();
   explain = () => this.#refuse();
+  explainFailures = () => this.#refuse();
 
   exec(): GuestProcess {
     throw this.#error();

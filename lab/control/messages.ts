@@ -7,7 +7,7 @@
 import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
-import type { CaptureRequest, LabEvent, LinkAddition } from "../api.ts";
+import type { CaptureRequest, LabEvent, LinkAddition, Report } from "../api.ts";
 import type { ExplainRequest } from "../explain/explain.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
@@ -110,6 +110,8 @@ export type Request =
   | { readonly op: "inspect"; readonly guest: string }
   | { readonly op: "save"; readonly file: string }
   | { readonly op: "explain"; readonly pair: ExplainRequest }
+  /** Answers the same results, with why for those that are not as expected. */
+  | { readonly op: "explain-failures"; readonly results: Report["reachability"] }
   | { readonly op: "down" };
 
 export type ClientMessage =

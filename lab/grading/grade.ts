@@ -16,7 +16,7 @@ import { EXIT_STATUS, LabError, messageOf } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
 import { formatBytes, formatDurationNs } from "../../base/units.ts";
 import type { Image } from "../../kernel/guest/spec.ts";
-import type { OnLabEvent, RunningLab } from "../api.ts";
+import type { Assessment, OnLabEvent, RunningLab } from "../api.ts";
 import { Limiter } from "../limiter.ts";
 import { upPlan } from "../manager.ts";
 import { within } from "../supervisor/within.ts";
@@ -141,7 +141,10 @@ async function gradeOne(
   try {
     const plan = planSubmission(assignment, submission, lab);
     const over = AbortSignal.any([signal, limit.signal]);
-    const { tasks, notes } = await runSubmission(assignment, plan, over, limit);
+    const { tasks, notes } = await runSubmission(assignment, plan, over, limit, {
+      judged: () => clearTimeout(timer),
+      signal,
+    });
     const points = tasks.reduce((sum, task) => sum + task.points, 0);
     return {
       ...{ submission: submission.name, state: "graded", points, of, reason: null, notes, tasks },
@@ -170,6 +173,7 @@ async function runSubmission(
   { lab: plan, scripts, tasks }: GradingPlan,
   signal: AbortSignal,
   limit: AbortController,
+  after: { readonly judged: () => void; readonly signal: AbortSignal },
 ): Promise<{ readonly tasks: TaskGrade[]; readonly notes: string[] }> {
   const onEvent: OnLabEvent = () => {};
   const { lab } = await upPlan(
@@ -186,22 +190,52 @@ async function runSubmission(
     }
     const answer = () => Promise.all(plan.guests.map(({ name }) => answers(lab, name, signal)));
     await answer();
-    const graded: TaskGrade[] = [];
-    for (const { name, points, expect } of tasks) {
-      const found = await lab.assess(expect, { signal, onEvent });
+    const assessments: Assessment[] = [];
+    for (const { expect } of tasks) {
+      assessments.push(await lab.assess(expect, { signal, onEvent }));
       signal.throwIfAborted();
-      const why = reasonsOf(found);
-      const ok = why.length === 0;
-      graded.push({ name, ok, points: ok ? points : 0, of: points, why });
     }
     // What works now may not have worked all the time.
     await answer();
     await checkFrames(assignment, lab, limit);
     signal.throwIfAborted();
+    // Saying why takes none of the submission's time and frames.
+    after.judged();
+    clearInterval(looking);
+    const explained = await explainAll(lab, assessments, after.signal);
+    const graded = tasks.map(({ name, points }, index): TaskGrade => {
+      const why = reasonsOf(explained[index] as Assessment);
+      const ok = why.length === 0;
+      return { name, ok, points: ok ? points : 0, of: points, why };
+    });
     return { tasks: graded, notes };
   } finally {
     clearInterval(looking);
     await lab.down(() => {});
+  }
+}
+
+/** A lab that can't be looked into in this time keeps the reasons that it has. */
+const EXPLAIN_MS = 20_000;
+
+/** The same assessments, with why each pair is not as expected. Throws the signal's reason. */
+async function explainAll(
+  lab: RunningLab,
+  assessments: readonly Assessment[],
+  signal: AbortSignal,
+): Promise<readonly Assessment[]> {
+  const all = assessments.flatMap(({ reachability }) => reachability);
+  if (all.every(({ ok }) => ok)) return assessments;
+  try {
+    const over = AbortSignal.any([signal, AbortSignal.timeout(EXPLAIN_MS)]);
+    const explained = [...(await lab.explainFailures(all, { signal: over }))];
+    return assessments.map((one) => ({
+      ...one,
+      reachability: explained.splice(0, one.reachability.length),
+    }));
+  } catch {
+    signal.throwIfAborted();
+    return assessments;
   }
 }
 

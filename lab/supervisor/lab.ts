@@ -298,7 +298,7 @@ export class Lab implements AsyncDisposable {
   ): Promise<Report> {
     const verifyStartedAt = performance.now();
     const found = await this.#assess(this.#plan, signal, onEvent);
-    const reachability = await this.#explainFailures(found.reachability, signal);
+    const reachability = await this.explainFailures(found.reachability, signal);
     const verifyMs = round(performance.now() - verifyStartedAt);
     const withEvents = events && this.#plan.events.length > 0;
     const timeline = withEvents ? await this.#play(signal, onEvent) : null;
@@ -376,6 +376,7 @@ export class Lab implements AsyncDisposable {
       run: (guest, command) =>
         runCheck(() => this.#keeper(guest).guest, command, LONGEST_COMMAND_MS, signal),
       assess: (expect, name, withinMs) => this.assess(expect, { name, withinMs }, signal, quiet),
+      explain: (results) => this.explainFailures(results, signal),
       flow: (flow, originMs) => runFlow(house, flow, originMs),
     });
   }
@@ -683,7 +684,8 @@ export class Lab implements AsyncDisposable {
     return (await this.#explainer(signal)).explain(request);
   }
 
-  async #explainFailures(
+  /** The same results, with a sentence that explains it for each pair that is not as expected. */
+  async explainFailures(
     results: Report["reachability"],
     signal: AbortSignal,
   ): Promise<Report["reachability"]> {

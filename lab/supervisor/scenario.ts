@@ -24,12 +24,18 @@ export interface ScenarioOptions {
     name: string,
     withinMs: number | undefined,
   ) => Promise<Pick<Report, "reachability" | "checks" | "expectations">>;
+  /** Puts a sentence that explains it to each pair that is not as expected. */
+  readonly explain: (results: Report["reachability"]) => Promise<Report["reachability"]>;
   /** @param originMs time 0 of the scenario on `clock`. */
   readonly flow: (flow: FlowPlan, originMs: number) => Promise<FlowResult>;
 }
 
 type Outcome = Pick<TimelineEvent, "ok" | "found"> &
-  Partial<Pick<TimelineEvent, "exit" | "results">> & { readonly flow?: FlowResult };
+  Partial<Pick<TimelineEvent, "exit" | "results">> & {
+    readonly flow?: FlowResult;
+    /** When it was judged, on the clock, where it took longer to say why. */
+    readonly judgedMs?: number;
+  };
 
 export async function playScenario(options: ScenarioOptions): Promise<Timeline> {
   const { events, clock, signal } = options;
@@ -46,7 +52,7 @@ export async function playScenario(options: ScenarioOptions): Promise<Timeline> 
         return { ok: false, found: messageOf(error) } satisfies Outcome as Outcome;
       });
       signal.throwIfAborted();
-      const endedMs = now();
+      const endedMs = tenth((outcome.judgedMs ?? clock.now()) - originMs);
       // Of a change, what counts is when it was done.
       const startedMs = event.kind === "link" ? endedMs : beganMs;
       return { event, startedMs, endedMs, outcome };
@@ -58,7 +64,7 @@ export async function playScenario(options: ScenarioOptions): Promise<Timeline> 
     lengthMs: now(),
     flows,
     events: played.map(({ event, startedMs, endedMs, outcome }): TimelineEvent => {
-      const { flow: _, ...told } = outcome;
+      const { flow: _, judgedMs: __, ...told } = outcome;
       const next = changes.find((one) => one.startedMs > startedMs)?.startedMs;
       const judged = { ...told, ...converged(event, told, flows, startedMs, next ?? now()) };
       return {
@@ -108,7 +114,9 @@ async function perform(
       return { ok: exit === 0, found: output, exit };
     }
     case "expect": {
-      const results = await options.assess(event.expect, `event ${index}`, event.withinMs);
+      const found = await options.assess(event.expect, `event ${index}`, event.withinMs);
+      const judgedMs = options.clock.now();
+      const results = { ...found, reachability: await options.explain(found.reachability) };
       const all = [...results.reachability, ...results.checks, ...results.expectations];
       const failed = all.filter(({ ok }) => !ok);
       const reasons = failed.map((one) =>
@@ -122,6 +130,7 @@ async function perform(
         ok: failed.length === 0,
         found: failed.length === 0 ? "it held" : [...new Set(reasons)].join("; "),
         results,
+        judgedMs,
       };
     }
     case "flow": {

@@ -119,6 +119,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision.lab().inspect(request.guest);
       case "explain":
         return supervision.lab().explain(request.pair, signal);
+      case "explain-failures":
+        return supervision.lab().explainFailures(request.results, signal);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
       case "add-link":

@@ -200,6 +200,7 @@ export function fakeLab(
     explain: async () => {
       throw new Error("this fake explains nothing");
     },
+    explainFailures: async (results) => results,
     inspect: async () => {
       if (options.inspection === undefined) throw new Error("this fake shows no guest");
       return options.inspection;

@@ -2,12 +2,14 @@ import { expect } from "chai";
 import type { FlowResult } from "../../lab/api.ts";
 import { convergence, flowResult, flowText, wrongFlow } from "../../lab/judge/flows.ts";
 import type { EventPlan, FlowPlan } from "../../lab/plan/event-plan.ts";
+import { parseIperf3 } from "../../lab/supervisor/iperf3.ts";
 import { playScenario, type ScenarioOptions } from "../../lab/supervisor/scenario.ts";
 import type { WatchCounters, WatchedPlace } from "../../net/control/messages.ts";
 
 const PING: FlowPlan = {
   name: "ping a -> b",
   protocol: "ping",
+  iperf3: false,
   from: "a",
   to: "b",
   address: "10.0.0.2",
@@ -99,6 +101,18 @@ describe("a flow", () => {
   });
 });
 
+describe("iperf3", () => {
+  it("tells what arrived, or what went wrong", () => {
+    const end = { sum_sent: { bits_per_second: 2e6 }, sum_received: { bits_per_second: 1.5e6 } };
+    expect(parseIperf3(JSON.stringify({ end }))).to.equal(1.5e6);
+    const refused = { error: "unable to connect to server: Connection refused", end: {} };
+    expect(parseIperf3(JSON.stringify(refused))).to.equal(refused.error);
+    for (const text of ["", "{", "{}", "[]", "null", '{"end":{"sum_received":{}}}']) {
+      expect(parseIperf3(text), text).to.equal(undefined);
+    }
+  });
+});
+
 describe("convergence", () => {
   const flow = (dark: FlowResult["dark"], values: Partial<FlowResult> = {}): FlowResult => ({
     ...{ name: "ping a -> b", protocol: "ping", from: "a", to: "b", startedMs: 0, endedMs: 10_000 },
@@ -136,8 +150,10 @@ describe("a scenario", () => {
   const event = (values: Record<string, unknown>): EventPlan =>
     ({ name: String(values.kind), withinMs: undefined, points: 0, ...values }) as EventPlan;
 
+  let time = 5000;
+
   async function play(events: EventPlan[], changes: Partial<ScenarioOptions> = {}) {
-    let time = 5000;
+    time = 5000;
     const sleepers: { readonly at: number; readonly wake: () => void }[] = [];
     const done: [number, string][] = [];
     const log = (what: string) => done.push([time - 5000, what]);
@@ -153,6 +169,7 @@ describe("a scenario", () => {
       operate: async ({ operation }) => void log(operation),
       run: async (_, command) => ({ output: command, exit: command === "false" ? 1 : 0 }),
       assess: async () => ({ reachability: [], checks: [], expectations: [] }),
+      explain: async (results) => results,
       flow: async () => {
         throw new Error("a is stopped");
       },
@@ -228,7 +245,7 @@ describe("a scenario", () => {
     expect(timeline.events[2]?.why).to.equal("p was flowing again after 100 ms");
   });
 
-  it("says which expectation failed", async () => {
+  it("says which expectation failed, and why, as it was when it was judged", async () => {
     const { timeline } = await play([event({ kind: "expect", expect: {}, atMs: 0, points: 1 })], {
       assess: async () => ({
         reachability: [
@@ -240,13 +257,20 @@ describe("a scenario", () => {
             rttMs: null,
             expected: "reach",
             ok: false,
-            why: "no route",
+            why: "no answer",
           },
         ],
         checks: [],
         expectations: [],
       }),
+      explain: async (results) => {
+        time += 700;
+        return results.map((one) => ({ ...one, why: "b has no route back" }));
+      },
     });
-    expect(timeline.events[0]).to.include({ ok: false, points: 0, of: 1, why: "a -> b: no route" });
+    const why = "a -> b: b has no route back";
+    expect(timeline.events[0]).to.include({ ok: false, points: 0, of: 1, why, endedMs: 0 });
+    expect(timeline.events[0]?.results?.reachability[0]?.why).to.equal("b has no route back");
+    expect(timeline.lengthMs).to.equal(700);
   });
 });
