@@ -103,7 +103,7 @@ export function serve(socket: Duplex, supervision: Supervision): void {
           .judge(signal, onEvent, { startedAt: Date.now(), checkMs: 0, events: false });
       case "assess": {
         const name = `assessment ${++assessments}`;
-        return supervision.lab().assess(request.expect, { name }, signal, onEvent);
+        return supervision.lab().judging.assess(request.expect, { name }, signal, onEvent);
       }
       case "capture-start": {
         const started = await supervision.lab().startCapture(request.capture);
@@ -118,9 +118,9 @@ export function serve(socket: Duplex, supervision: Supervision): void {
       case "inspect":
         return supervision.lab().inspect(request.guest);
       case "explain":
-        return supervision.lab().explain(request.pair, signal);
+        return supervision.lab().judging.explain(request.pair, signal);
       case "explain-failures":
-        return supervision.lab().explainFailures(request.results, signal);
+        return supervision.lab().judging.explainFailures(request.results, signal);
       case "set-link":
         return supervision.lab().setLink(request.link, request.change);
       case "add-link":

@@ -6,7 +6,7 @@ import type { LinkSpec } from "../../net/control/messages.ts";
 import type { RunningFabric } from "../../net/fabric.ts";
 import type { RunningPasst } from "../../net/passt.ts";
 import { OUTLET_INTERFACE, type OutletPlan } from "../plan/outlets.ts";
-import { nicPath, outletPath } from "../run-folder.ts";
+import { outletPath } from "../run-folder.ts";
 
 export interface WayOutOptions {
   readonly guest: string;
@@ -14,7 +14,7 @@ export interface WayOutOptions {
   /** The passt program. */
   readonly program: string;
   readonly folder: string;
-  /** The number of its socket among those of the lab. */
+  /** The number of its NIC's socket among those of the lab. */
   readonly index: number;
   readonly fabric: RunningFabric;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
@@ -38,19 +38,14 @@ export function wayOutLink(guest: string): LinkSpec {
   };
 }
 
-/** Plugs the way out in, and starts what is behind it. Throws NO_RIGHT. */
+/** Plugs the way out in at its NIC, and starts what is behind it. Throws NO_RIGHT. */
 export async function openWayOut(options: WayOutOptions): Promise<RunningPasst> {
   const { guest, outlet, program, folder, index, fabric, onProcess } = options;
-  const { mac, mtu, ports } = outlet;
-  const nic = wayOutNic(guest);
+  const { mac, ports } = outlet;
   const socketPath = outletPath(folder, index);
   const outside = `${guest}:outside`;
   const udp = ports.filter(({ protocol }) => protocol === "udp").map((port) => port.guest);
   await Promise.all([
-    fabric.request({
-      op: "add-nic",
-      spec: { nic, socketPath: nicPath(folder, index), mac, mtu },
-    }),
     fabric.request({
       op: "add-outlet",
       spec: {
@@ -60,10 +55,7 @@ export async function openWayOut(options: WayOutOptions): Promise<RunningPasst> 
         ...(outlet.internet ? {} : { only: { udp } }),
       },
     }),
-    fabric.request({
-      op: "add-link",
-      spec: wayOutLink(guest),
-    }),
+    fabric.request({ op: "add-link", spec: wayOutLink(guest) }),
   ]);
   const { startPasst } = await import("../../net/passt.ts");
   return startPasst({
