@@ -34,6 +34,7 @@ export function makePlan(topology: Topology): LabPlan {
     file: topology.file,
     seed: topology.seed,
     clock: topology.clock,
+    allowLoops: topology.allowLoops,
     guests: topology.guests.map((guest): GuestPlan => {
       const all = [...guest.routes, ...(routes.get(guest.name) ?? [])].map(({ to, via }) => ({
         to: to.prefixLength === 0 ? "default" : formatInterfaceAddress(to),

@@ -53,6 +53,8 @@ export interface LabPlan {
   readonly file: string;
   readonly seed: number;
   readonly clock: "wall" | "virtual";
+  /** Switches may be linked in a loop. */
+  readonly allowLoops: boolean;
   /** In the order of the file. */
   readonly guests: readonly GuestPlan[];
   readonly switches: readonly SwitchSpec[];

@@ -6,10 +6,12 @@ import { closest } from "../../base/similar.ts";
 import { endName, type LinkEnd, type LinkSpec } from "../../net/control/messages.ts";
 import type { LinkAddition } from "../api.ts";
 import type { LabPlan } from "../plan/plan.ts";
+import { switchLoops, transparentSwitches } from "../topology/segments.ts";
+import type { TopologyEnd, TopologyLink } from "../topology/topology.ts";
 
-/** @param links those that are there. Throws USAGE, UNKNOWN_NAME, DUPLICATE_NAME, SWITCH_LOOP. */
+/** @param links those that are there, as they are now. Throws USAGE, UNKNOWN_NAME, DUPLICATE_NAME, SWITCH_LOOP. */
 export function addedLink(
-  plan: Pick<LabPlan, "guests" | "switches" | "seed">,
+  plan: Pick<LabPlan, "guests" | "switches" | "seed" | "allowLoops">,
   links: Iterable<LinkSpec>,
   { ends: words, name, vlan, trunk, impairments }: LinkAddition,
 ): LinkSpec {
@@ -44,7 +46,48 @@ export function addedLink(
   let link = name ?? base;
   for (let n = 2; names.has(link); n++) link = `${base}-${n}`;
   const seed = new Random(plan.seed, `link:${link}`).uint32();
-  return { link, ends: [a, b], up: true, impairments, seed };
+  const spec: LinkSpec = { link, ends: [a, b], up: true, impairments, seed };
+  if (!plan.allowLoops) refuseLoop(plan, all, spec);
+  return spec;
+}
+
+/** As the check of a file does: cables that are pulled close no loop. */
+function refuseLoop(
+  { switches }: Pick<LabPlan, "switches">,
+  links: readonly LinkSpec[],
+  added: LinkSpec,
+): void {
+  const all = [...links, added].flatMap(topologyLinks);
+  const transparent = transparentSwitches(
+    all,
+    switches.map(({ switch: name, hub }) => ({ name, hub })),
+  );
+  const closed = switchLoops(all, transparent).find(({ link }) => link.name === added.link);
+  if (closed === undefined) return;
+  throw new LabError(
+    "SWITCH_LOOP",
+    `this link closes a loop of switches: ${closed.loop.join(" -- ")}`,
+    {
+      hint:
+        "a broadcast would circle in it for ever: remove a link, or boot the lab with " +
+        "`allow_loops: true` in its file where a tree protocol or the lesson wants it",
+    },
+  );
+}
+
+/** Nothing of a way out: no switch is at its end. */
+function topologyLinks({ link, ends: [a, b], up, impairments }: LinkSpec): TopologyLink[] {
+  const ends = [topologyEnd(a), topologyEnd(b)] as const;
+  return ends.includes(undefined)
+    ? []
+    : [{ name: link, ends: ends as TopologyLink["ends"], up, impairments }];
+}
+
+function topologyEnd(end: LinkEnd): TopologyEnd | undefined {
+  if (end.kind === "outlet") return undefined;
+  if (end.kind === "switch") return { vlan: undefined, trunk: undefined, ...end };
+  const [guest = "", name = ""] = end.nic.split(":");
+  return { kind: "guest", guest, interface: name };
 }
 
 function endOf(

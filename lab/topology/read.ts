@@ -139,7 +139,8 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
   }
   const transparent = transparentSwitches(links, switches);
   checkFrom(reading, top);
-  if (reading.boolean(top, "allow_loops") !== true) {
+  const allowLoops = reading.boolean(top, "allow_loops") ?? false;
+  if (!allowLoops) {
     for (const { link, loop } of switchLoops(links, transparent)) {
       reading.problems.add(
         "SWITCH_LOOP",
@@ -165,6 +166,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
     clock: reading.text(top, "clock") === "virtual" ? "virtual" : "wall",
     seed: reading.number(top, "seed") ?? seedOfName(name),
     routing: reading.text(top, "routing") === "static" ? "static" : "none",
+    allowLoops,
     guests: [...guests.values()].map((guest) => finishGuest(guest, routes.get(guest.name) ?? [])),
     switches,
     links: links.map(({ name, ends, up, impairments }) => ({ name, ends, up, impairments })),

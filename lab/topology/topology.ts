@@ -163,6 +163,8 @@ export interface Topology {
   readonly clock: "wall" | "virtual";
   readonly seed: number;
   readonly routing: "none" | "static";
+  /** Switches may be linked in a loop. */
+  readonly allowLoops: boolean;
   readonly guests: readonly TopologyGuest[];
   readonly switches: readonly TopologySwitch[];
   readonly links: readonly TopologyLink[];

@@ -12,7 +12,8 @@ const guest = (name: string, count: number) => ({
 const PLAN = {
   seed: 1,
   guests: [guest("a", 2), guest("b", 1)],
-  switches: [{ switch: "lan", hub: false, ageingMs: 1 }],
+  allowLoops: false,
+  switches: ["lan", "s", "t"].map((name) => ({ switch: name, hub: false, ageingMs: 1 })),
 } as unknown as LabPlan;
 const there = (link: string, a: string, b: string): LinkSpec => ({
   link,
@@ -35,6 +36,8 @@ const codeOf = (work: () => unknown): string => {
   return "none";
 };
 
+const between = (a: string, b: string): Partial<LinkAddition> => ({ ends: [a, b] });
+
 describe("a link that is added to a running lab", () => {
   it("takes free interfaces, and a name that no other has", () => {
     const first = add({});
@@ -56,5 +59,26 @@ describe("a link that is added to a running lab", () => {
     expect(codeOf(() => add({ ends: ["lan", "lan"] }))).to.equal("SWITCH_LOOP");
     expect(codeOf(() => add({ ends: ["a", "lan"], name: "x" }, used))).to.equal("DUPLICATE_NAME");
     expect(codeOf(() => add({ vlan: 10 }))).to.equal("USAGE");
+  });
+
+  it("closes no loop of switches, unless the file allows loops", () => {
+    const row = [add(between("lan", "s"))];
+    row.push(add(between("s", "t"), row));
+    const closing = between("t", "lan");
+    expect(() => add(closing, row))
+      .to.throw(/closes a loop of switches: (lan -- s -- t -- lan|t -- s -- lan -- t)$/)
+      .with.property("code", "SWITCH_LOOP");
+    expect(codeOf(() => add(between("s", "t"), row))).to.equal("SWITCH_LOOP");
+    const pulled = row.map((link) => ({ ...link, up: link.link !== "s--t" }));
+    expect(codeOf(() => add(closing, pulled))).to.equal("none");
+    const other = { ...closing, vlan: 20 };
+    const inVlan10 = row.map((link) => ({
+      ...link,
+      ends: link.ends.map((end) => ({ ...end, vlan: 10 })) as unknown as LinkSpec["ends"],
+    }));
+    expect(codeOf(() => add(other, inVlan10))).to.equal("none");
+    const allowed = { ...PLAN, allowLoops: true };
+    const link = addedLink(allowed, row, { ends: ["t", "lan"], impairments: [{}, {}] });
+    expect(link.link).to.equal("t--lan");
   });
 });
