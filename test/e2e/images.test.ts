@@ -195,7 +195,7 @@ describe("images", () => {
 });
 
 describe("an image of a container engine", function () {
-  this.timeout(120_000);
+  this.timeout(600_000);
   let scratch: string;
   let engine: Awaited<ReturnType<typeof startEngine>>;
   const before_ = process.env.DOCKER_HOST;
@@ -299,7 +299,7 @@ async function startEngine(dockerd: string, scratch: string) {
 }
 
 describe("the router image", function () {
-  this.timeout(300_000);
+  this.timeout(900_000);
   let house: House;
   before(() => {
     house = new House();

@@ -14,7 +14,7 @@ expect: { reach: ["a -> b"] }
 const BUSY_MS = 10;
 
 describe("impaired links", function () {
-  this.timeout(180_000);
+  this.timeout(600_000);
   let house: House;
   before(() => {
     house = new House();
@@ -50,18 +50,24 @@ describe("impaired links", function () {
   it("have a rate: TCP gets that of the wire less its headers", async () => {
     await house.json(0, "up", house.topology("rate", CABLE));
     await house.json(0, "link", "set", "cable", "rate=10Mbit");
-    // the receiver's clock from the 400 000th byte on, when slow start is over, to the last
     const uptime = 'cut -d" " -f1 /proc/uptime';
     const measure = `{ head -c 400000 > /dev/null; ${uptime}; wc -c; ${uptime}; }`;
-    const told = house.run("exec", "b", "--", "sh", "-c", listen(measure));
-    await eventually("a listener", async () =>
-      / 0A /.test(await sh("b", "cat /proc/net/tcp /proc/net/tcp6 | grep :0063; true")),
-    );
-    await sh("a", "head -c 6000000 /dev/zero | nc 10.0.0.2 99");
-    const [from, bytes, to] = (await told).stdout.trim().split("\n").map(Number);
-    const goodput = ((bytes as number) * 8) / ((to as number) - (from as number));
-    // of each frame of 1514 bytes (as `tc` counts), 1448 are data: Ethernet 14, IPv4 20, TCP 32
-    expect((goodput * 1514) / 1448).to.be.closeTo(10e6, 0.3e6);
+    /** By the receiver's clock from the 400 000th byte on, when slow start is over, to the last. */
+    const rateOnTheWire = async () => {
+      const told = house.run("exec", "b", "--", "sh", "-c", listen(measure));
+      await eventually("a listener", async () =>
+        / 0A /.test(await sh("b", "cat /proc/net/tcp /proc/net/tcp6 | grep :0063; true")),
+      );
+      await sh("a", "head -c 6000000 /dev/zero | nc 10.0.0.2 99");
+      const [from, bytes, to] = (await told).stdout.trim().split("\n").map(Number);
+      const goodput = ((bytes as number) * 8) / ((to as number) - (from as number));
+      // of each frame of 1514 bytes (as `tc` counts), 1448 are data: Ethernet 14, IPv4 20, TCP 32
+      return (goodput * 1514) / 1448;
+    };
+    // A busy machine may keep TCP from filling the cable; nothing may let it send more.
+    const rates: number[] = [];
+    while (rates.length < 5 && Math.max(0, ...rates) < 9.7e6) rates.push(await rateOnTheWire());
+    expect(Math.max(...rates), String(rates)).to.be.within(9.7e6, 10.3e6);
   });
 
   it("lose what they were told to, and the same frames in each run", async () => {

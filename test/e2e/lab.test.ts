@@ -17,7 +17,7 @@ const isRoot = process.getuid?.() === 0;
 
 for (const nobody of isRoot ? [false, true] : [false]) {
   describe(`a lab, as ${isRoot && !nobody ? "root" : "an unprivileged user"}`, function () {
-    this.timeout(120_000);
+    this.timeout(400_000);
     let house: House;
     before(() => {
       house = new House({ nobody });

@@ -33,7 +33,7 @@ function get(port: number, path: string): Promise<string> {
 
 for (const nobody of isRoot ? [false, true] : [false]) {
   describe(`ways out, as ${isRoot && !nobody ? "root" : "an unprivileged user"}`, function () {
-    this.timeout(120_000);
+    this.timeout(600_000);
     let house: House;
     let web: Server;
     let webPort: number;
