@@ -12,7 +12,9 @@ import type { LinkDirection } from "./link.ts";
 import { Tap } from "./tap.ts";
 
 const MOST_CAPTURES = 32;
-const CLOSE_MS = 1500;
+const CLOSE_MS = 8000;
+
+type WhenWritten = (recorded: CaptureCounters | undefined) => void;
 
 interface Tapped {
   readonly spec: LinkSpec;
@@ -21,13 +23,18 @@ interface Tapped {
 
 export class CaptureDesk {
   readonly #clock: { readonly nowNs: number };
-  readonly #onEnded: (counters: CaptureCounters) => void;
   readonly #captures = new Map<string, Capture>();
+  /** Those that record no more and are not written yet. */
+  readonly #ending = new Map<Capture, WhenWritten | undefined>();
   readonly #links = new Map<string, Tapped>();
 
-  constructor(clock: { readonly nowNs: number }, onEnded: (counters: CaptureCounters) => void) {
+  constructor(clock: { readonly nowNs: number }) {
     this.#clock = clock;
-    this.#onEnded = onEnded;
+  }
+
+  /** Whether `flush` must be called soon. */
+  get areEnding(): boolean {
+    return this.#ending.size > 0;
   }
 
   /** Throws where there is one of that name, or its filter is none. */
@@ -40,23 +47,26 @@ export class CaptureDesk {
     for (const link of links) this.#tap(capture, link);
   }
 
-  stop(name: string): void {
+  /** One that ended by itself is told of as undefined, at once. */
+  stop(name: string, onWritten?: WhenWritten): void {
     const capture = this.#captures.get(name);
-    if (capture === undefined) throw new Error(`there is no capture ${name}`);
+    if (capture === undefined) {
+      onWritten?.(undefined);
+      return;
+    }
     this.#captures.delete(name);
     for (const { directions } of this.#links.values()) {
       for (const direction of directions) direction.untap(capture);
     }
     capture.finish(this.#clock.nowNs);
-    this.#onEnded(capture.counters());
+    this.#ending.set(capture, onWritten);
   }
 
-  /** Stops all, and waits until they are written; not for ever, a reader may have stopped. */
+  /** Stops all, and waits until they are written; not for ever, a disk may be slow. */
   close(): void {
-    const captures = [...this.#captures.values()];
     for (const name of [...this.#captures.keys()]) this.stop(name);
     const deadline = performance.now() + CLOSE_MS;
-    for (const capture of captures) capture.waitEnded(deadline - performance.now());
+    for (const capture of this.#ending.keys()) capture.waitEnded(deadline - performance.now());
   }
 
   addLink(spec: LinkSpec, directions: Tapped["directions"]): void {
@@ -71,10 +81,15 @@ export class CaptureDesk {
 
   /** Once a turn: wakes the writers, and takes the taps of those off that are gone. */
   flush(): void {
-    if (this.#captures.size === 0) return;
+    if (this.#captures.size === 0 && this.#ending.size === 0) return;
     for (const [name, capture] of this.#captures) {
       if (capture.ended) this.stop(name);
       else capture.flush();
+    }
+    for (const [capture, onWritten] of this.#ending) {
+      if (!capture.ended) continue;
+      this.#ending.delete(capture);
+      onWritten?.(capture.counters());
     }
   }
 

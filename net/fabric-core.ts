@@ -8,6 +8,7 @@
 import { Arenas } from "./arena.ts";
 import { CaptureDesk } from "./capture-desk.ts";
 import type {
+  CaptureCounters,
   CaptureSpec,
   FabricCounters,
   FabricEvent,
@@ -97,9 +98,7 @@ export class FabricCore implements NicHost, OutletHost {
   ) {
     this.#watcher = watcher;
     this.#emit = emit;
-    this.#captures = new CaptureDesk(this.clock, (counters) =>
-      emit({ event: "capture-ended", counters }),
-    );
+    this.#captures = new CaptureDesk(this.clock);
     this.#traces = new TraceDesk(() => this.workbench(), preciseNs);
   }
 
@@ -130,7 +129,7 @@ export class FabricCore implements NicHost, OutletHost {
   /** How long the loop may sleep, milliseconds; -1 for as long as it takes. */
   get patienceMs(): number {
     if (this.#retrying.size > 0) return 1;
-    return this.#full.size > 0 ? 5 : -1;
+    return this.#full.size > 0 || this.#captures.areEnding ? 5 : -1;
   }
 
   /** When a frame that is on its way is due; Infinity where there is none. */
@@ -320,8 +319,9 @@ export class FabricCore implements NicHost, OutletHost {
     this.#captures.start(spec, this.#links.values());
   }
 
-  stopCapture(name: string): void {
-    this.#captures.stop(name);
+  /** @param onWritten is told what was recorded, once all is written. */
+  stopCapture(name: string, onWritten: (recorded: CaptureCounters | undefined) => void): void {
+    this.#captures.stop(name, onWritten);
   }
 
   startWatch(spec: WatchSpec): void {

@@ -124,13 +124,19 @@ function readControl(): boolean {
 function handleLine(line: string): void {
   const { id, ...request } = JSON.parse(line) as FabricRequest & { id: number };
   try {
-    tell({ id, ok: true, ...handle(request as FabricRequest) });
+    if (request.op === "capture-stop") {
+      core.stopCapture(request.capture, (recorded) => {
+        tell({ id, ok: true, ...(recorded === undefined ? {} : { recorded }) });
+      });
+    } else tell({ id, ok: true, ...handle(request as AnsweredAtOnce) });
   } catch (error) {
     tell({ id, ok: false, message: messageOf(error) });
   }
 }
 
-function handle(request: FabricRequest): FabricAnswers | undefined {
+type AnsweredAtOnce = Exclude<FabricRequest, { readonly op: "capture-stop" }>;
+
+function handle(request: AnsweredAtOnce): FabricAnswers | undefined {
   switch (request.op) {
     case "add-nic":
       core.addNic(request.spec);
@@ -164,9 +170,6 @@ function handle(request: FabricRequest): FabricAnswers | undefined {
       return undefined;
     case "capture-start":
       core.startCapture(request.spec);
-      return undefined;
-    case "capture-stop":
-      core.stopCapture(request.capture);
       return undefined;
     case "watch-start":
       core.startWatch(request.spec);

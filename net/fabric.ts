@@ -13,7 +13,8 @@ import { type ProcessRecord, recordProcess, signalProcess } from "../base/proces
 import type { AnswerTo, FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
 
 const MAIN = fileURLToPath(new URL(`./fabric-main${import.meta.url.slice(-3)}`, import.meta.url));
-const GRACE_MS = 2000;
+/** It writes captures out before it ends. */
+const GRACE_MS = 10_000;
 
 export interface FabricOptions {
   /** Where it logs (`fabric.log`); the NICs' sockets have paths of their own. */
@@ -110,7 +111,7 @@ export async function startFabric(options: FabricOptions): Promise<RunningFabric
       control.write(`${JSON.stringify({ id, ...request })}\n`);
       const reply = await waiter.promise;
       if (!reply.ok) throw new LabError("FABRIC_FAILED", reply.message);
-      return (reply.trace ?? reply.counters) as AnswerTo<Request>;
+      return (reply.trace ?? reply.recorded ?? reply.counters) as AnswerTo<Request>;
     },
     [Symbol.asyncDispose]: dispose,
   };

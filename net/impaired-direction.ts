@@ -138,19 +138,16 @@ export class ImpairedDirection {
 
   #sendOne(bytes: number, hops: number, nowNs: number): void {
     const { segmenter, pool, u8 } = this.#bench;
-    const { counters, entryTaps } = this.#link;
+    const { entryTaps } = this.#link;
     const fate = this.#impairer.judge(bytes, nowNs);
     if ((fate & (LOST | QUEUE_FULL)) !== 0) {
-      counters.drop((fate & LOST) !== 0 ? "loss" : "queue-full");
-      if (entryTaps.length === 0) segmenter.skip();
-      else this.#tap(entryTaps, this.#bench.segmentAt, this.#bench.nextSegment(), nowNs, fate);
+      this.#end(fate, nowNs);
       return;
     }
     if (this.#waiting >= 0) this.#late++;
     const slot = this.#late > MOST_LATE ? -1 : pool.take(NET_HEADER_BYTES + bytes);
     if (slot < 0) {
-      counters.drop("queue-full");
-      segmenter.skip();
+      this.#end(QUEUE_FULL, nowNs);
       return;
     }
     const at = this.#bench.poolAt + slot;
@@ -161,6 +158,14 @@ export class ImpairedDirection {
     }
     if (entryTaps.length > 0) this.#tap(entryTaps, at + NET_HEADER_BYTES, bytes, nowNs, fate);
     this.#keep(slot, NET_HEADER_BYTES + bytes, hops, fate);
+  }
+
+  /** The next frame ends here. */
+  #end(fate: number, nowNs: number): void {
+    const { counters, entryTaps } = this.#link;
+    counters.drop((fate & LOST) !== 0 ? "loss" : "queue-full");
+    if (entryTaps.length === 0) this.#bench.segmenter.skip();
+    else this.#tap(entryTaps, this.#bench.segmentAt, this.#bench.nextSegment(), nowNs, fate);
   }
 
   /** A frame that stays in one piece, offload header and all. */

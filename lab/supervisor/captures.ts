@@ -40,11 +40,9 @@ export class Captures {
 
   /** Null where it had ended already: its reader went away, or its file could not be written. */
   async stop(fabric: RunningFabric, capture: string): Promise<CaptureCounters | null> {
-    const counters = await fabric.request({ op: "counters" });
-    const found = counters?.captures?.find((one) => one.capture === capture);
-    if (found !== undefined) await fabric.request({ op: "capture-stop", capture });
+    const recorded = await fabric.request({ op: "capture-stop", capture });
     rmSync(this.#fifo(capture), { force: true });
-    return found ?? null;
+    return recorded ?? null;
   }
 
   #fifo(capture: string): string {

@@ -11,6 +11,7 @@ import {
   interfaceBlock,
   PACKET_DATA,
   packetBlockBytes,
+  STATISTICS_BYTES,
   sectionBlock,
   statisticsBlock,
   writePacketBlock,
@@ -89,7 +90,10 @@ export class Capture {
     one.seen++;
     const captured = this.#snapLength === 0 ? length : Math.min(length, this.#snapLength);
     const ring = this.#ring;
-    const block = ring.state === RUNNING ? ring.reserve(packetBlockBytes(captured, comment)) : -1;
+    // the statistics find room however slow the reader is: they tell what it missed
+    const spare = this.#interfaces.length * STATISTICS_BYTES;
+    const blockBytes = packetBlockBytes(captured, comment);
+    const block = ring.state === RUNNING ? ring.reserve(blockBytes, spare) : -1;
     if (block < 0) {
       one.missed++;
       return;

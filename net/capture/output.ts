@@ -26,6 +26,8 @@ export function rotatedPath(path: string, number: number): string {
 }
 
 export class Output {
+  /** Bytes that went out so far. */
+  out = 0;
   readonly #spec: OutputSpec;
   #fd: number;
   #written = 0;
@@ -91,7 +93,9 @@ export class Output {
   #writeAll(bytes: Uint8Array, pause: () => boolean): void {
     for (let at = 0; at < bytes.length; ) {
       try {
-        at += writeSync(this.#fd, bytes, at);
+        const wrote = writeSync(this.#fd, bytes, at);
+        at += wrote;
+        this.out += wrote;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EAGAIN" || !pause()) throw error;
       }

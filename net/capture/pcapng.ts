@@ -87,6 +87,9 @@ export function interfaceBlock({ name, description, snapLength }: CaptureInterfa
   );
 }
 
+/** Bytes of a block of statistics. */
+export const STATISTICS_BYTES = 52;
+
 /** What the interface received, and how much of it is not in the file. */
 export function statisticsBlock(
   id: number,

@@ -48,20 +48,24 @@ export class BlockRing {
     Atomics.notify(this.#control, WRITE);
   }
 
-  /** Where a block of `length` bytes may be written, or -1 where there is no room. */
-  reserve(length: number): number {
+  /**
+   * Where a block of `length` bytes may be written, or -1 where there is no room.
+   * @param spare bytes behind it that must be free as well: for blocks that will come for sure.
+   */
+  reserve(length: number, spare = 0): number {
     const write = this.#control[WRITE]!;
     const read = Atomics.load(this.#control, READ);
+    // one word stays free, so that full and empty differ
+    const room = length + spare + 4;
     if (write >= read) {
-      // one word stays free, so that full and empty differ
-      if (write + length + 4 <= this.#size) return this.#keep(write, length);
-      if (length + 4 <= read) {
+      if (write + room <= this.#size) return this.#keep(write, length);
+      if (room <= read) {
         this.view.setUint32(write, 0, true);
         return this.#keep(0, length);
       }
       return -1;
     }
-    return write + length + 4 <= read ? this.#keep(write, length) : -1;
+    return write + room <= read ? this.#keep(write, length) : -1;
   }
 
   /** Shows the reader what was written since `reserve`. */

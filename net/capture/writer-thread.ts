@@ -18,12 +18,16 @@ const { memory, output: spec } = workerData as {
   readonly output: OutputSpec;
 };
 const ring = new BlockRing(memory);
+let output: Output | undefined;
 let triesLeft = LAST_TRIES;
+let outBefore = 0;
 
 /** Waits a little; false when it is time to give up. */
 function pause(): boolean {
   ring.pause(RETRY_MS);
-  if (ring.state === RUNNING) return true;
+  const out = output?.out ?? 0;
+  if (ring.state === RUNNING || out !== outBefore) triesLeft = LAST_TRIES;
+  outBefore = out;
   return --triesLeft > 0;
 }
 
@@ -39,7 +43,7 @@ function open(): Output {
 }
 
 try {
-  const output = open();
+  output = open();
   for (;;) {
     const state = ring.state;
     const blocks = ring.peek();

@@ -216,6 +216,7 @@ export type FabricRequest =
     }
   | { readonly op: "link-state"; readonly link: string; readonly up: boolean }
   | { readonly op: "capture-start"; readonly spec: CaptureSpec }
+  /** Answered once all is written; without counters where it had ended by itself. */
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "watch-start"; readonly spec: WatchSpec }
   | { readonly op: "watch-stop"; readonly watch: string }
@@ -227,12 +228,15 @@ export type FabricRequest =
 export interface FabricAnswers {
   readonly counters?: FabricCounters;
   readonly trace?: Trace;
+  readonly recorded?: CaptureCounters;
 }
 
 /** What a request is answered with. */
 export type AnswerTo<Request extends FabricRequest> = Request extends { readonly op: "trace-stop" }
   ? Trace
-  : FabricCounters | undefined;
+  : Request extends { readonly op: "capture-stop" }
+    ? CaptureCounters | undefined
+    : FabricCounters | undefined;
 
 /** Why the fabric did not pass a frame on; counted where it happened. */
 export type DropReason =
@@ -313,8 +317,6 @@ export type FabricEvent =
   | { readonly event: "ready" }
   | { readonly event: "nic-connected"; readonly nic: string }
   | { readonly event: "nic-disconnected"; readonly nic: string; readonly reason: string }
-  /** A capture's reader went away, or its file can't be written; or it was stopped. */
-  | { readonly event: "capture-ended"; readonly counters: CaptureCounters }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string };
 
 /** `alice:eth0`, or the name of a switch or a way out. */

@@ -5,17 +5,10 @@ import { createServer, type IncomingMessage, request, type Server } from "node:h
 import type { AddressInfo } from "node:net";
 import { expect } from "chai";
 import { eventually, House } from "./house.ts";
+import { freePort } from "./ports.ts";
 
 const isRoot = process.getuid?.() === 0;
 const BIG = 1 << 20;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** The body, or the error's code. */
 function get(port: number, path: string): Promise<string> {

@@ -134,6 +134,19 @@ describe("a capture", () => {
     expect(capture.counters().recorded).to.equal(recorded + 1);
   });
 
+  it("tells at its end what it missed, though the reader took nothing", () => {
+    const { capture, ring } = captureInto({}, 4096);
+    const ids = ["a", "b", "c"].map((name) => capture.interface(name, ""));
+    for (let i = 0; i < 300; i++) {
+      capture.record(ids[i % 3]!, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined);
+    }
+    capture.finish(1);
+    const statistics = blocksOf(drain(ring)).filter(({ type }) => type === BLOCK_STATISTICS);
+    const dropped = statistics.map(({ body }) => optionsOf(body, 12).get(5)!.readBigUInt64LE());
+    expect(dropped).to.have.lengthOf(3);
+    expect(dropped.reduce((sum, one) => sum + one)).to.equal(BigInt(capture.counters().missed));
+  });
+
   it("records nothing more when its reader is gone", () => {
     const { capture, ring } = captureInto();
     const id = capture.interface("a", "");
