@@ -139,9 +139,12 @@ function facts(report: Report): string {
   return parts.join(", ");
 }
 
+/** A matrix of more guests is slow to open, and nobody reads it. */
+const MOST_IN_MATRIX = 150;
+
 function matrix(report: Report): string {
   const names = report.guests.map((guest) => guest.name);
-  if (report.reachability.length === 0) return "";
+  if (report.reachability.length === 0 || names.length > MOST_IN_MATRIX) return "";
   const pairs = groupPairs(report.reachability);
   const kinds = new Set<Cell["kind"]>();
   const rows = names.map((from) => {

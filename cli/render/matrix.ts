@@ -107,12 +107,14 @@ export interface Matrix {
 
 const CORNER = "from \\ to";
 
+/** undefined: not even the densest form has room in so many columns. */
 export function drawMatrix(
   guests: readonly string[],
   results: readonly ReachabilityResult[],
   columns: number,
   style: Style,
 ): Matrix | undefined {
+  if (guests.length > columns) return undefined; // each takes a column at least
   const pairs = groupPairs(results);
   const cells = guests.map((from) =>
     guests.map((to): Cell => {

@@ -105,11 +105,17 @@ describe("the report in text", () => {
   });
 
   it("lists the failures where a matrix would not fit", () => {
-    const names = named(200);
-    const reachability = [pair({ from: "h1", to: "h2", reachable: false, ok: false, why: "so" })];
-    const drawn = text(report({ names, reachability, verdict: "fail" }));
-    expect(drawn).to.include("200 × 200 guests are too many for 80 columns");
-    expect(drawn).to.include("✘ h1 → h2  not reached at 10.0.0.1\n      so\n");
+    for (const guests of [200, 500]) {
+      const names = named(guests);
+      const reachability = [pair({ from: "h1", to: "h2", reachable: false, ok: false, why: "so" })];
+      const failed = report({ names, reachability, verdict: "fail" });
+      const drawn = text(failed);
+      expect(drawn).to.include(`${guests} × ${guests} guests are too many for 80 columns`);
+      expect(drawn).to.include("✘ h1 → h2  not reached at 10.0.0.1\n      so\n");
+      expect(reportHtml(failed, new Date(NOW)))
+        .to.include("h1")
+        .and.not.include('class="matrix"');
+    }
   });
 
   it("never draws wider than asked", () => {
