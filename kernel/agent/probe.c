@@ -137,10 +137,11 @@ static int await(int fd, int events, i64 until) {
     return call5(SYS_ppoll, &poll, 1, &left, NULL, 8) > 0;
 }
 
-/* The answer to an echo request, from whoever sent it. */
-static int is_echo(i64 length, int probe) {
+/* The answer to an echo request, from the address that was asked: from another one it is none. */
+static int is_echo(i64 length, int probe, const struct address *from) {
     u32 at = v6 ? 0 : (u32)(answer[0] & 15) * 4;
     if (length < (i64)at + 17) return 0;
+    if (v6 ? !same(from->v6, target.v6, 16) : !same(from->v4_or_flow, target.v4_or_flow, 4)) return 0;
     return answer[at] == (v6 ? 129 : 0) && same(answer + at + 8, cookie, 8) && answer[at + 16] == probe;
 }
 
@@ -172,12 +173,14 @@ static int echo(int probe, i64 wait, u32 size, int hops) {
         return 1;
     }
     while (await(fd, POLLIN, sent + wait)) {
-        got = call6(SYS_recvfrom, fd, answer, sizeof answer, 0, NULL, NULL);
+        struct address who;
+        int who_bytes = sizeof who;
+        got = call6(SYS_recvfrom, fd, answer, sizeof answer, 0, &who, &who_bytes);
         if (got < 0 && got != -EAGAIN) {
             tell(probe, "error", -got);
             break;
         }
-        if (got >= 0 && is_echo(got, probe)) {
+        if (got >= 0 && is_echo(got, probe, &who)) {
             tell(probe, "answer", now() - sent);
             call1(SYS_close, fd);
             return 1;

@@ -8,7 +8,7 @@ import { formatIp } from "../../base/addresses.ts";
 import { ARRIVING_HOOKS, blamedRule, type Death, diedAt, dropped, OWN_HOOKS } from "./at-guest.ts";
 import { asking, type Case, familyOf, holders, named, spotName } from "./case.ts";
 import type { Finding } from "./explanation.ts";
-import { failsReversePath, interfaceView, lookupOf } from "./guest-view.ts";
+import { failsReversePath, forbiddingRoute, interfaceView, lookupOf } from "./guest-view.ts";
 import { type ErrorBack, legTo, tellsOf } from "./journey.ts";
 import { lacks, unable } from "./neighbors.ts";
 import { inSwitch, onLink } from "./on-link.ts";
@@ -211,12 +211,7 @@ function answered(known: Case, address: string): Finding | null {
   if (last.to.guest !== from) return lostAt(known, last, answerer);
   const { frame } = last.crossing;
   if (frame.from !== address) {
-    return {
-      cause: "other-address",
-      at: { guest: answerer, address: frame.from },
-      sentence: `${answerer} answers from another address: ${from} asked ${address}, and the answer comes from ${frame.from}, so ${from} does not take it for one.`,
-      hint: `uml-lab exec ${answerer} -- ip route get ${first.crossing.frame.to}`,
-    };
+    return otherAddress(known, address, frame.from);
   }
   if (probe.kind === "tcp" && ((first.crossing.frame.flags ?? 0) & TCP_RST) !== 0) {
     return reset(known, answerer, address, probe.port);
@@ -239,6 +234,42 @@ function answered(known: Case, address: string): Finding | null {
     at: { guest: from, interface: last.to.interface },
     sentence: `The answer came back to ${from}'s ${last.to.interface}, and ${from}'s kernel did not take it.`,
     hint: `uml-lab capture ${from}:${last.to.interface}`,
+  };
+}
+
+/** The answer's address is not the one that was asked: because of whoever sent it, or of a NAT. */
+function otherAddress(known: Case, address: string, got: string): Finding {
+  const { journey, from } = known;
+  const [first] = journey.back as readonly [Leg, ...Leg[]];
+  const answerer = guestOf(first.from) ?? "";
+  const asked = journey.there.at(-1)?.crossing.frame.to ?? address;
+  const told = `${from} asked ${address}, and the answer comes from ${got}, so ${from} does not take it for one`;
+  const at = (guest: string) => ({ guest, address: got });
+  if (first.crossing.frame.from !== asked) {
+    return {
+      cause: "other-address",
+      at: at(answerer),
+      sentence: `${answerer} answers from another address: ${told}.`,
+      hint: `uml-lab exec ${answerer} -- ip route get ${first.crossing.frame.to}`,
+    };
+  }
+  const changer = (way: readonly Leg[], end: "from" | "to") => {
+    const leg = way.find(
+      ({ crossing: { frame } }, i) => i > 0 && frame[end] !== way[i - 1]?.crossing.frame[end],
+    );
+    return leg && guestOf(leg.from);
+  };
+  const back = changer(journey.back, "from");
+  const there = changer(journey.there, "to");
+  const guest = back ?? there ?? answerer;
+  return {
+    cause: "other-address",
+    at: at(guest),
+    sentence:
+      back === undefined && there !== undefined
+        ? `${there} sends what is for ${address} to ${asked}, and does not change the answer back: ${told}.`
+        : `${guest} changes the address that ${answerer}'s answer comes from: ${told}.`,
+    hint: `look at the NAT rules of ${guest}: uml-lab exec ${guest} -- nft list ruleset`,
   };
 }
 
@@ -354,6 +385,12 @@ function refused(known: Case, { by, way }: ErrorBack, address: string): Finding 
     case "port":
     case "prohibited": {
       const rule = blamedRule(known, by, [...ARRIVING_HOOKS, "forward", "output"]);
+      const view = known.views.get(by);
+      if (rule === undefined && view !== undefined && forbiddingRoute(view, frame?.to ?? address)) {
+        const death = { guest: by, to: frame?.to ?? address, from: frame?.from, by: about, told };
+        const found = diedAt(known, { ...death, what: "the request", returning: false });
+        if (found !== undefined) return found;
+      }
       const isTarget = by === known.to;
       if (isTarget && probe.kind === "udp" && meaningOf(first) === "port" && rule?.sure !== true) {
         return {

@@ -67,6 +67,8 @@ export async function judgeReachability(
   const limiter = new Limiter(options.atOnce);
   const probed = new Set<Item>();
   const reached = (item: Item) => item.probe?.rttMs != null;
+  /** Something came back, if only from another address: its packets get through. */
+  const leaks = (item: Item) => reached(item) || item.probe?.otherAddress !== undefined;
   const obstacleOf = ({ pair }: Item) => options.obstacle(pair.from) ?? options.obstacle(pair.to);
 
   const round = async (wanted: readonly Item[], timeoutMs: number) => {
@@ -127,7 +129,7 @@ export async function judgeReachability(
   }
   await settle(
     items.filter(({ pair }) => pair.expected !== "reach"),
-    (item) => item.pair.expected === null || !reached(item),
+    (item) => item.pair.expected === null || !leaks(item),
     { first: ISOLATION_TIMEOUT_MS, longest: ISOLATION_TIMEOUT_MS },
   );
   const triedForMs = clock.now() - startedAt;
@@ -140,7 +142,7 @@ export async function judgeReachability(
     // Of a guest that is gone nothing is known: what must be isolated counts as not shown.
     const ok =
       expected === null ||
-      (expected === "reach" ? reachable : !reachable && obstacle === undefined);
+      (expected === "reach" ? reachable : !leaks(item) && obstacle === undefined);
     return {
       from,
       to,

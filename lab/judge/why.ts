@@ -28,6 +28,12 @@ export function explain(known: Circumstances): string {
       ? `${to} answered ${from} from ${address} after ${probe.rttMs} ms, and must not be reached`
       : `${to} answered`;
   }
+  if (probe.otherAddress !== undefined) {
+    const answer = `an answer came from ${probe.otherAddress} instead of ${address}`;
+    return known.expected === "isolate"
+      ? `${answer}: ${from}'s packets get through, and must not`
+      : `${answer}, so ${from} does not take it for one`;
+  }
   const { refusal } = probe;
   if (refusal !== null) {
     if (refusal.from === null) return `${from} could not send to ${address}: ${refusal.text}`;

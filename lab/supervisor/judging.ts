@@ -15,7 +15,7 @@ import type { Explanation } from "../explain/explanation.ts";
 import { explainFailures } from "../explain/failures.ts";
 import { judgeChecks } from "../judge/checks.ts";
 import { judgeClaims } from "../judge/claims.ts";
-import { fpingRequest, parseFping } from "../judge/fping.ts";
+import { asksForSingles, fpingRequest, parseFping } from "../judge/fping.ts";
 import { judgeReachability } from "../judge/reachability.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { LabPlan } from "../plan/plan.ts";
@@ -220,7 +220,15 @@ export class Judging {
     try {
       const { guest: running } = this.#lab.guests.keeper(guest);
       const run = running.run({ command }, input === undefined ? {} : { input });
-      return parseFping(addresses, await within(run, mostMs, signal));
+      const result = await within(run, mostMs, signal);
+      const probes = parseFping(addresses, result);
+      if (!asksForSingles(addresses, result)) return probes;
+      for (const [address, { rttMs }] of probes) {
+        if (rttMs === null) continue;
+        const alone = await this.#probe(guest, [address], timeoutMs, signal);
+        for (const [one, probe] of alone) probes.set(one, probe);
+      }
+      return probes;
     } catch (error) {
       signal.throwIfAborted();
       // It died, was stopped or hangs while it probes: the judge asks for its state.

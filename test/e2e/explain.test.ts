@@ -50,6 +50,15 @@ describe("explain", function () {
     });
   }
 
+  it("is not told of an answer from another address that it was reached", async () => {
+    const path = join(FAULTS, "other-address-nat.yaml");
+    const { reachability } = await house.json(0, "up", path);
+    const [row] = (reachability as Report["reachability"]).filter(
+      ({ from, to }) => from === "alice" && to === "bob",
+    );
+    expect(row).to.include({ reachable: false, rttMs: null });
+  });
+
   for (const file of readdirSync(SHIPPED).filter((name) => name.endsWith(".yaml"))) {
     it(`accuses nothing of ${file}`, async function () {
       const up = await house.run("up", join(SHIPPED, file), "--format", "json");

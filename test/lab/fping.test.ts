@@ -1,12 +1,12 @@
 import { expect } from "chai";
-import { fpingRequest, parseFping } from "../../lab/judge/fping.ts";
+import { asksForSingles, fpingRequest, parseFping } from "../../lab/judge/fping.ts";
 
 const result = (stderr: string, code = 1) => ({ stdout: "", stderr, code });
 
 describe("fping", () => {
   it("is asked for all targets at once, and gets many of them over its input", () => {
     expect(fpingRequest(["10.0.0.1", "fd00::1"], 300)).to.deep.equal({
-      command: ["fping", "-C", "1", "-q", "-i", "1", "-t", "300", "10.0.0.1", "fd00::1"],
+      command: ["fping", "-C", "1", "-i", "1", "-t", "300", "10.0.0.1", "fd00::1"],
       input: undefined,
     });
     const many = Array.from({ length: 500 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
@@ -42,6 +42,27 @@ describe("fping", () => {
       "fd00::9": { rttMs: 1.05, refusal: null },
       "10.9.9.9": { rttMs: null, refusal: { text: "Network is unreachable", from: null } },
     });
+  });
+
+  it("takes no answer from another address for one, in old versions by asking each alone", () => {
+    const old = {
+      stdout: "10.0.0.1 : [0], 64 bytes, 1.27 ms (1.27 avg, 0% loss)\n",
+      stderr: " [<- 10.0.0.9]\n10.0.0.1 : 1.27\n",
+      code: 0,
+    };
+    const wrong = { rttMs: null, refusal: null, otherAddress: "10.0.0.9" };
+    expect(parseFping(["10.0.0.1"], old).get("10.0.0.1")).to.deep.equal(wrong);
+    expect(asksForSingles(["10.0.0.1"], old)).to.equal(false);
+    expect(asksForSingles(["10.0.0.1", "10.0.0.2"], old)).to.equal(true);
+    expect(asksForSingles(["10.0.0.1", "10.0.0.2"], result("10.0.0.1 : 1.27\n"))).to.equal(false);
+    const two = {
+      stdout: "10.0.0.1 : [0], 64 bytes, 1.27 ms (1.27 avg, 0% loss) [<- 10.0.0.9]\n",
+      stderr: "10.0.0.1 : 1.27\n10.0.0.2 : 0.3\n",
+      code: 0,
+    };
+    const probes = parseFping(["10.0.0.1", "10.0.0.2"], two);
+    expect(probes.get("10.0.0.1")).to.deep.equal(wrong);
+    expect(probes.get("10.0.0.2")).to.deep.equal({ rttMs: 0.3, refusal: null });
   });
 
   it("that could not do its work says so for every target; other words change nothing", () => {

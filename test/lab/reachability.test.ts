@@ -134,6 +134,25 @@ describe("reachability", () => {
     expect((await results)[0]?.why).to.equal("c (10.0.0.3) refused it: Host Unreachable");
   });
 
+  it("counts an answer from another address neither as reached nor as isolated", async () => {
+    const pairs = [pair("a", "b", "reach"), pair("a", "c", "isolate")];
+    const { results } = judge(pairs, () => false, {
+      settleMs: 0,
+      probe: async (_, addresses) =>
+        new Map(
+          addresses.map((address) => [
+            address,
+            { rttMs: null, refusal: null, otherAddress: "10.9.9.9" },
+          ]),
+        ),
+    });
+    const [reach, isolated] = await results;
+    expect(reach).to.include({ reachable: false, ok: false });
+    expect(reach?.why).to.match(/^an answer came from 10.9.9.9 instead of 10.0.0.2, so a does not/);
+    expect(isolated).to.include({ reachable: false, ok: false });
+    expect(isolated?.why).to.match(/10.9.9.9 .*a's packets get through, and must not$/);
+  });
+
   it("ends with the signal's reason", async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
