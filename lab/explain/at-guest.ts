@@ -16,6 +16,7 @@ import { guilty } from "./firewall.ts";
 import {
   addressesOf,
   failsReversePath,
+  forbiddingRoute,
   forwards,
   type GuestView,
   interfaceView,
@@ -59,6 +60,8 @@ export function diedAt(known: Case, death: Death): Finding | undefined {
     const through = lookupOf(view, { to, from: death.from as string, in: port.interface });
     const local = lookupOf(view, { to });
     if (through?.refusal != null) {
+      const forbidding = forbiddingRoute(view, to);
+      if (forbidding !== undefined) return forbidden(death, forbidding);
       if (local?.refusal != null || isNoRoute(through)) return noRoute(known, view, death);
       const reverse = reversePath(known, view, death, port, through);
       if (reverse !== undefined) return reverse;
@@ -66,10 +69,9 @@ export function diedAt(known: Case, death: Death): Finding | undefined {
   }
   const route = lookupOf(view, { to });
   if (route === undefined) return undefined;
+  const forbidding = forbiddingRoute(view, to);
+  if (forbidding !== undefined && route.type !== "local") return forbidden(death, forbidding);
   if (route.refusal !== null) return noRoute(known, view, death);
-  if (["blackhole", "unreachable", "prohibit", "throw"].includes(route.type ?? "")) {
-    return forbidden(death, route.type as string);
-  }
   return atTheWayOut(known, view, death, route);
 }
 

@@ -5,10 +5,13 @@
  */
 
 import {
+  contains,
   type Family,
   formatInterfaceAddress,
   type InterfaceAddress,
+  networkOf,
   parseInterfaceAddress,
+  parseIp,
 } from "../../base/addresses.ts";
 import { type DropRule, parseIptables, parseNftables, parseTrafficControl } from "./firewall.ts";
 
@@ -56,6 +59,8 @@ export interface TableRoute {
   readonly to: string;
   readonly via: string | null;
   readonly interface: string | null;
+  /** blackhole, unreachable, prohibit, throw; unicast for most. */
+  readonly type: string;
 }
 
 export interface GuestView {
@@ -156,6 +161,7 @@ export function parseView(guest: string, output: string, lookups: readonly Looku
         to: String(one.dst),
         via: viaOf(one),
         interface: typeof one.dev === "string" ? one.dev : null,
+        type: typeof one.type === "string" ? one.type : "unicast",
       })),
     ),
     lookups: lookups.flatMap((lookup, index) => {
@@ -299,6 +305,24 @@ export function lookupOf(view: GuestView, lookup: Lookup): RouteAnswer | undefin
     (one) =>
       one.lookup.to === lookup.to && one.lookup.from === lookup.from && one.lookup.in === lookup.in,
   );
+}
+
+const FORBIDDING = ["blackhole", "unreachable", "prohibit", "throw"];
+
+/** The type of the route for an address that lets nothing through, where it has such a one. */
+export function forbiddingRoute(view: GuestView, text: string): string | undefined {
+  const address = parseIp(text);
+  if (address === undefined) return undefined;
+  const { family } = address;
+  const longest = family === 4 ? 32 : 128;
+  const matching = view.routes.flatMap(({ to, type }) => {
+    const prefix = to === "default" ? (family === 4 ? "0.0.0.0/0" : "::/0") : to;
+    const parsed = parseInterfaceAddress(prefix.includes("/") ? prefix : `${prefix}/${longest}`);
+    const isIt = parsed?.address.family === family && contains(networkOf(parsed), address);
+    return isIt ? [{ type, length: parsed.prefixLength }] : [];
+  });
+  const best = matching.sort((a, b) => b.length - a.length)[0];
+  return best !== undefined && FORBIDDING.includes(best.type) ? best.type : undefined;
 }
 
 export const forwards = (view: GuestView, family: Family): boolean =>
