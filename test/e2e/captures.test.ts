@@ -4,6 +4,7 @@ import { createWriteStream, mkdirSync, readdirSync, statSync, writeFileSync } fr
 import { join } from "node:path";
 import { expect } from "chai";
 import { Random } from "../../base/random.ts";
+import { captureWhile } from "./capture-while.ts";
 import { eventually, House, listen, outcomeOf } from "./house.ts";
 import { freePort } from "./ports.ts";
 import { isRight, isTsharkThere, read, readRight, type Seen, startTshark } from "./tshark.ts";
@@ -293,23 +294,3 @@ links:
 const valuesOf = (frames: Seen["frames"], field: string): string[] => [
   ...new Set(frames.map((one) => one[field] as string)),
 ];
-
-/** Captures while `work` goes on; answers what the command says at the end. */
-async function captureWhile(
-  house: House,
-  words: readonly string[],
-  work: () => Promise<unknown>,
-): Promise<{ readonly recorded: number; readonly missed: number }> {
-  const child = house.start("capture", ...words);
-  let text = "";
-  child.stderr?.on("data", (chunk: Buffer) => {
-    text += chunk;
-  });
-  const outcome = outcomeOf(child);
-  await eventually("a capture", async () => text.includes("recording to"));
-  await work().finally(() => child.kill("SIGINT"));
-  const { status, stdout, stderr } = await outcome;
-  expect(status, stdout + stderr).to.equal(0);
-  const counts = /(\d+) frames recorded, (\d+) missed/.exec(stdout);
-  return { recorded: Number(counts?.[1]), missed: Number(counts?.[2]) };
-}
