@@ -30,6 +30,8 @@ export interface Context {
    * aborts `signal`. Without it the process ends at once with status 130.
    */
   cleansUpWhenInterrupted(): void;
+  /** Until it is disposed, Ctrl-C is another program's business. */
+  lendTerminal(): Disposable;
   /** Live on a terminal, one line a step elsewhere, nothing with --quiet. */
   showProgress(title?: string): Promise<ProgressView>;
 }

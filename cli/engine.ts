@@ -5,6 +5,7 @@
  */
 
 import type { BuildKernelOptions } from "../kernel/build/build-kernel.ts";
+import type { Debugger } from "../kernel/debug/gdb.ts";
 import type { Finding } from "../kernel/doctor.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { ImageDetails } from "../kernel/images.ts";
@@ -61,6 +62,8 @@ export interface Engine {
   ensureImage(reference: string, options: FetchOptions): Promise<Image>;
   importImage(archive: string, name: string | undefined, options: FetchOptions): Promise<Image>;
   removeImage(idOrReference: string): Promise<number>;
+  /** gdb and the kernel's symbols, fetched or made where they are missing. */
+  ensureDebugger(kernel: Kernel, options: FetchOptions): Promise<Debugger>;
   examineMachine(): Promise<readonly Finding[]>;
 }
 

@@ -34,5 +34,7 @@ export const house: Engine = {
   importImage: async (archive, name, options) =>
     (await images()).importImage(archive, name, options),
   removeImage: async (name) => (await images()).removeImage(name),
+  ensureDebugger: async (kernel, options) =>
+    (await import("../kernel/debug/gdb.ts")).ensureDebugger(kernel, options),
   examineMachine: async () => (await import("../kernel/doctor.ts")).examineMachine(),
 };

@@ -28,6 +28,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   status: () => import("./commands/status.ts"),
   metrics: () => import("./commands/metrics.ts"),
   exec: () => import("./commands/exec.ts"),
+  debug: () => import("./commands/debug.ts"),
   shell: () => import("./commands/shell.ts"),
   console: () => import("./commands/console.ts"),
   logs: () => import("./commands/logs.ts"),

@@ -22,6 +22,7 @@ export async function runProcess(argv: readonly string[], startedAt: number): Pr
   const abort = new AbortController();
   let cleansUp = false;
   let interruptions = 0;
+  let lent = 0;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
@@ -32,6 +33,7 @@ export async function runProcess(argv: readonly string[], startedAt: number): Pr
   }
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
+      if (name === "SIGINT" && lent > 0) return;
       interruptions++;
       if (!cleansUp || interruptions > 2) leave(INTERRUPTED);
       if (interruptions === 1) abort.abort();
@@ -54,6 +56,10 @@ export async function runProcess(argv: readonly string[], startedAt: number): Pr
     now: Date.now,
     cleansUpWhenInterrupted: () => {
       cleansUp = true;
+    },
+    lendTerminal: () => {
+      lent++;
+      return { [Symbol.dispose]: () => void lent-- };
     },
   });
   // Both were awaited; an open control socket or a paused stdin must not keep the process.

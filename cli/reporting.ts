@@ -3,9 +3,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { LabError, messageOf } from "../base/errors.ts";
-import type { Report, UpOptions } from "../lab/api.ts";
+import type { LabEvent, Report, UpOptions } from "../lab/api.ts";
 import { optionValue, type Words } from "./command.ts";
-import { type Context, printResult } from "./context.ts";
+import { type Context, type ProgressView, printResult } from "./context.ts";
 import { reportText } from "./render/report.ts";
 
 export async function runToReport(
@@ -22,17 +22,71 @@ export async function runToReport(
       hint: "--resume begins with the saved disks, whatever was kept",
     });
   }
-  using progress = await context.showProgress();
+  const debugged = optionValue(words, "debug");
+  const progress = new InterruptedProgress(context, await context.showProgress());
+  using _progress = progress;
   return await work({
     file: words.args[0] as string,
     signal: context.signal,
     onEvent: progress.onEvent,
+    ...(debugged === undefined ? {} : { debug: debugOf(context, debugged, progress) }),
     startedAt: context.startedAt,
     ...(record === undefined ? {} : { record: resolve(record) }),
     keep: words.options.keep === true,
     fresh: words.options.fresh === true,
     ...(resume === undefined ? {} : { resume: resolve(resume) }),
   });
+}
+
+/** gdb has the terminal while the lab's other guests boot. */
+function debugOf(
+  context: Context,
+  guest: string,
+  progress: InterruptedProgress,
+): NonNullable<UpOptions["debug"]> {
+  return {
+    guest,
+    prepare: async (kernel, { signal = context.signal, onProgress = () => {} }) => {
+      await context.engine.ensureDebugger(kernel, { signal, onProgress });
+    },
+    debug: async (lab) => {
+      const { runDebugger } = await import("./debugger.ts");
+      progress.pause();
+      await runDebugger(context, lab, { guest, freeze: false, arguments: [] });
+      await progress.resume();
+    },
+  };
+}
+
+/** Progress that leaves the terminal to another program for a while, and then tells what it missed. */
+class InterruptedProgress implements Disposable {
+  readonly #context: Context;
+  #view: ProgressView | undefined;
+  #missed: LabEvent[] = [];
+
+  constructor(context: Context, view: ProgressView) {
+    this.#context = context;
+    this.#view = view;
+  }
+
+  readonly onEvent = (event: LabEvent): void => {
+    if (this.#view === undefined) this.#missed.push(event);
+    else this.#view.onEvent(event);
+  };
+
+  pause(): void {
+    this.#view?.[Symbol.dispose]();
+    this.#view = undefined;
+  }
+
+  async resume(): Promise<void> {
+    this.#view = await this.#context.showProgress();
+    for (const event of this.#missed.splice(0)) this.#view.onEvent(event);
+  }
+
+  [Symbol.dispose](): void {
+    this.pause();
+  }
 }
 
 async function makeFolder(folder: string): Promise<void> {

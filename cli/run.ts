@@ -17,6 +17,7 @@ export interface Surroundings {
   readonly startedAt: number;
   readonly now: () => number;
   readonly cleansUpWhenInterrupted: () => void;
+  readonly lendTerminal: () => Disposable;
   /** Tests bring their own; else the house. */
   readonly engine?: Engine;
 }
@@ -74,6 +75,7 @@ async function makeContext(
     startedAt: around.startedAt,
     now: around.now,
     cleansUpWhenInterrupted: around.cleansUpWhenInterrupted,
+    lendTerminal: around.lendTerminal,
     showProgress: async (): Promise<ProgressView> => {
       if (quiet) {
         return { onEvent: () => {}, onProgress: () => {}, [Symbol.dispose]: () => {} };

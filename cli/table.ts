@@ -79,7 +79,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "up",
     summary: "check FILE, boot it, wire it, measure who reaches whom; the lab goes on running",
     arguments: [FILE],
-    options: [KEEP, FRESH, RESUME, RECORD, JUNIT, HTML],
+    options: [
+      KEEP,
+      FRESH,
+      RESUME,
+      RECORD,
+      JUNIT,
+      HTML,
+      {
+        name: "debug",
+        value: "GUEST",
+        summary: "stop the kernel of GUEST where it begins (`start_kernel`), in gdb",
+      },
+    ],
     notes: [
       "The report is a matrix of guests against guests. The exit status is 0 where everything " +
         "expected held and 1 where it did not; the lab runs on in both cases. Ctrl-C stops and " +
@@ -88,6 +100,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [
       ["uml-lab up topologies/two-lans.yaml", "boot two LANs and the router between them"],
       ["uml-lab up lab.yaml --format json > report.json", "the report for a program"],
+      ["uml-lab up lab.yaml --debug r1", "watch the kernel of r1 boot"],
     ],
   },
   {
@@ -351,6 +364,31 @@ export const COMMANDS: readonly CommandSpec[] = [
         "its stack are the same pages of the guest's RAM. Nothing is stopped or traced for it.",
     ],
     examples: [["uml-lab inspect r1", "what runs where"]],
+  },
+  {
+    name: "debug",
+    summary: "gdb at a guest's kernel: breakpoints, back traces, variables",
+    arguments: [GUEST, { name: "GDB-OPTION", kind: "text", optional: true, many: true }],
+    options: [
+      {
+        name: "freeze",
+        summary: "while the kernel stands still in gdb, the other guests do too",
+      },
+      ON_LAB,
+    ],
+    passThrough: true,
+    notes: [
+      GUEST_NOTE,
+      "What follows -- is gdb's: -x FILE, -ex COMMAND, -batch. The lab goes on meanwhile: who waits for the " +
+        "guest waits, unless --freeze. When gdb ends, however it does, the kernel goes on without breakpoints.",
+      "Any kernel has the names of its functions. `uml-lab kernel build --debug` makes one with source lines, " +
+        "types and helpers (lx-ps, lx-dmesg). docs/kernel-debugging.md follows a packet through a router.",
+    ],
+    examples: [
+      ["uml-lab debug r1", ""],
+      ["uml-lab debug r1 -- -ex 'break ip_forward' -ex continue", "stop at the next packet"],
+      ["uml-lab debug r1 -- -batch -ex backtrace", "for a script"],
+    ],
   },
   {
     name: "cp",

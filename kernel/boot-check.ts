@@ -5,20 +5,12 @@
  * or seccomp is forbidden none boots.
  */
 
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LabError } from "../base/errors.ts";
+import { bootBriefly } from "./brief-boot.ts";
 import type { Kernel } from "./guest/spec.ts";
 import { makeCpio } from "./initramfs/cpio.ts";
 
-const TIMEOUT_MS = 30_000;
-const GRACE_MS = 1_000;
 const WORD = "a process ran\n";
-
-/** `setarch -R` of util-linux: without it UML loses tens of megabytes to a random gap. */
-const SETARCH = "/usr/bin/setarch";
 
 export interface BootCheckInput {
   readonly executable: string;
@@ -48,70 +40,15 @@ export async function checkBoot(input: BootCheckInput): Promise<Kernel["features
 
 /** Undefined if it booted, else what it said last. */
 async function boot(input: BootCheckInput, more: readonly string[]): Promise<string | undefined> {
-  const home = join(input.scratch, "boot-check");
-  mkdirSync(home, { recursive: true });
-  const initramfs = join(home, "initramfs");
-  writeFileSync(initramfs, checkInitramfs());
-  const command = [
-    ...(existsSync(SETARCH) ? [SETARCH, "-R"] : []),
-    input.executable,
-    "mem=64M",
-    `initrd=${initramfs}`,
-    "rdinit=/init",
-    "con=null",
-    "con0=fd:0,fd:1",
-    "ssl=null",
-    `uml_dir=${home}/`,
-    "panic=-1",
-    "quiet",
-    ...input.bootArguments,
-    ...more,
-  ];
-  const child = spawn(command[0] as string, command.slice(1), {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, HOME: home },
-    cwd: home,
-    detached: true, // UML is a group of processes
+  const { said, tooLong } = await bootBriefly({
+    ...input,
+    initramfs: checkInitramfs(),
+    arguments: [...input.bootArguments, ...more],
   });
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk: string) => {
-      said = (said + chunk).slice(-4000);
-    });
-  }
-  const closed = new Promise<void>((resolve) => {
-    child.once("error", () => resolve());
-    child.once("close", () => resolve());
-  });
-  const limit = AbortSignal.any([
-    AbortSignal.timeout(TIMEOUT_MS),
-    ...(input.signal ? [input.signal] : []),
-  ]);
-  const kill = (signal: NodeJS.Signals) => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, signal);
-    } catch {
-      // it is gone
-    }
-  };
-  const onLimit = () => kill("SIGTERM");
-  limit.addEventListener("abort", onLimit, { once: true });
-  if (limit.aborted) onLimit();
-  await Promise.race([closed, aborted(limit).then(() => sleep(GRACE_MS))]);
-  limit.removeEventListener("abort", onLimit);
-  kill("SIGKILL");
-  await closed;
   if (said.includes(WORD.trim())) return undefined;
-  if (limit.aborted) return "nothing happened for a while";
+  if (tooLong) return "nothing happened for a while";
   const lines = said.split(/\r?\n/).filter((line) => line.trim() !== "" && !/^ \[</.test(line));
   return lines.find((line) => /panic/i.test(line)) ?? lines.at(-1) ?? "it said nothing";
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true }),
-  );
 }
 
 /** The initramfs: a console and `/init`. */

@@ -37,7 +37,18 @@ const TOOLS = {
   pasta: { package: "passt" },
   passt: { package: "passt" },
   slirp4netns: { package: "slirp4netns" },
-  gdb: { package: "gdb" },
+  gdb: {
+    package: "gdb",
+    readsShare: true,
+    arguments: (root: string) => [`--data-directory=${root}/usr/share/gdb`],
+    // a machine without Python gets one along with it
+    environment: (root: string, there: string): Record<string, string> =>
+      namesIn(join(there, "usr/lib")).some((name) =>
+        existsSync(join(there, "usr/lib", name, "os.py")),
+      )
+        ? { PYTHONHOME: `${root}/usr` }
+        : {},
+  },
   // what building a kernel takes besides a compiler
   make: { package: "make" },
   bc: { package: "bc" },
@@ -55,7 +66,8 @@ const TOOLS = {
 interface Tool {
   readonly package: string;
   readonly arguments?: (root: string) => string[];
-  readonly environment?: (root: string) => Record<string, string>;
+  /** @param root as the script that starts it names the folder. @param there the folder now. */
+  readonly environment?: (root: string, there: string) => Record<string, string>;
   /** Data that it reads from usr/share, which is left out otherwise. */
   readonly readsShare?: true;
 }
@@ -158,7 +170,7 @@ function writeLaunchers(folder: string, tool: Tool): void {
   mkdirSync(bin);
   const libraries = libraryFolders(root);
   const given = tool.arguments?.("$root") ?? [];
-  const environment = Object.entries(tool.environment?.("$root") ?? {});
+  const environment = Object.entries(tool.environment?.("$root", root) ?? {});
   for (const place of ["usr/bin", "usr/sbin", "bin", "sbin"]) {
     for (const program of namesIn(join(root, place))) {
       const launcher = join(bin, program);

@@ -4,8 +4,10 @@
  * over its control socket). The engine never prints; it emits `LabEvent`s.
  */
 
+import type { ProcessRecord } from "../base/processes.ts";
 import type { GuestInspection } from "../kernel/guest/inspect/inspect.ts";
-import type { ExecRequest, GuestPhase, GuestProcess } from "../kernel/guest/spec.ts";
+import type { ExecRequest, GuestPhase, GuestProcess, Kernel } from "../kernel/guest/spec.ts";
+import type { EnsureOptions } from "../kernel/progress.ts";
 import type {
   CaptureCounters,
   CaptureSpec,
@@ -18,7 +20,7 @@ import type { ExpectPlan } from "./plan/expect-plan.ts";
 
 export type { ExplainRequest, Explanation };
 
-export type GuestState = GuestPhase | "paused" | "stopped" | "failed";
+export type GuestState = GuestPhase | "paused" | "debugged" | "stopped" | "failed";
 
 /** One ordered pair and one address. `why` is a sentence for a pair that is not `ok`. */
 export interface ReachabilityResult {
@@ -166,7 +168,11 @@ export type LabEvent =
       readonly of: number;
       readonly reached: number;
     }
-  | { readonly type: "notice"; readonly message: string };
+  | { readonly type: "notice"; readonly message: string }
+  /** A guest's kernel waits for a debugger at its first instruction. */
+  | { readonly type: "held"; readonly guest: string }
+  /** A debugger may attach. */
+  | { readonly type: "debug"; readonly target: DebugTarget };
 
 export type OnLabEvent = (event: LabEvent) => void;
 
@@ -234,6 +240,13 @@ export interface UpOptions {
   readonly fresh?: boolean;
   /** A file (absolute) that `save` wrote: its disks are what the guests begin with. */
   readonly resume?: string;
+  /** The kernel of `guest` waits before it begins until `debug` resolves; the others boot. */
+  readonly debug?: {
+    readonly guest: string;
+    /** Told before anything starts, so that what is missing is told then. */
+    readonly prepare: (kernel: Kernel, options: EnsureOptions) => Promise<void>;
+    readonly debug: (lab: RunningLab) => Promise<void>;
+  };
 }
 
 export interface CaptureRequest extends Omit<CaptureSpec, "capture" | "output"> {
@@ -248,6 +261,25 @@ export interface StartedCapture {
   readonly capture: string;
   /** The file, or the FIFO. */
   readonly path: string;
+}
+
+/** A guest's kernel as a debugger finds it. */
+export interface DebugTarget {
+  readonly guest: string;
+  readonly kernel: Kernel;
+  /** The kernel's process on the host. */
+  readonly process: ProcessRecord;
+  /** It stands at its first instruction, and has not begun to boot. */
+  readonly held: boolean;
+  /** A folder for what the debugger needs; it goes with the lab. */
+  readonly folder: string;
+}
+
+/** A debugger's stay at a kernel. Disposing it lets the kernel go on, and resolves when it does. */
+export interface DebugSession extends AsyncDisposable {
+  readonly target: DebugTarget;
+  /** Resolves with why where the lab ended it (the guest is stopped, the lab goes down); else with null. */
+  readonly over: Promise<string | null>;
 }
 
 export interface SavedDisks {
@@ -299,6 +331,11 @@ export interface RunningLab extends AsyncDisposable {
   exec(guest: string, request: ExecRequest): GuestProcess;
   /** Throws NO_SUCH_GUEST, and GUEST_FAILED where its kernel does not run. */
   inspect(guest: string): Promise<Inspection>;
+  /**
+   * Announces a debugger at a guest's kernel; with `freeze`, the other guests stand still whenever it
+   * stands still in the debugger. Throws NO_SUCH_GUEST, GUEST_FAILED.
+   */
+  debug(guest: string, options: { readonly freeze: boolean }): Promise<DebugSession>;
   /** Sends probes, and answers where they went. Throws NO_SUCH_GUEST. */
   explain(pair: ExplainRequest, options: { readonly signal: AbortSignal }): Promise<Explanation>;
   /** Answers the same results, with a sentence that explains it for those that are not as expected. */

@@ -5,13 +5,15 @@
 
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
-import { LabError } from "../base/errors.ts";
+import { LabError, messageOf } from "../base/errors.ts";
 import { isAlive } from "../base/processes.ts";
 import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 import type { CaptureCounters } from "../net/control/messages.ts";
 import type {
   Assessment,
   CaptureRequest,
+  DebugSession,
+  DebugTarget,
   Inspection,
   LabStatus,
   LinkAddition,
@@ -144,6 +146,34 @@ export class LabClient implements RunningLab {
 
   async inspect(guest: string): Promise<Inspection> {
     return (await this.request({ op: "inspect", guest })) as Inspection;
+  }
+
+  async debug(guest: string, { freeze }: { readonly freeze: boolean }): Promise<DebugSession> {
+    const controller = new AbortController();
+    let onTarget: (target: DebugTarget) => void = () => {};
+    const announced = new Promise<DebugTarget>((resolve) => {
+      onTarget = resolve;
+    });
+    const over = this.request(
+      { op: "debug", guest, freeze },
+      {
+        signal: controller.signal,
+        onEvent: (event) => {
+          if (event.type === "debug") onTarget(event.target);
+        },
+      },
+    ) as Promise<string | null>;
+    const target = await Promise.race([announced, over.then(() => announced)]);
+    // a connection that breaks is the end of the lab, for whoever debugs
+    const why = over.catch((error: unknown) => messageOf(error));
+    return {
+      target,
+      over: why,
+      [Symbol.asyncDispose]: async () => {
+        controller.abort();
+        await why;
+      },
+    };
   }
 
   restart(guests: readonly string[], onEvent: OnLabEvent): Promise<void> {

@@ -55,6 +55,7 @@ export class CrashedLab implements RunningLab {
   startCapture = () => this.#refuse();
   stopCapture = () => this.#refuse();
   inspect = () => this.#refuse();
+  debug = () => this.#refuse();
   save = () => this.#refuse();
   explain = () => this.#refuse();
   explainFailures = () => this.#refuse();

@@ -20,7 +20,7 @@ import { type DisksWish, toWirePlan } from "./control/messages.ts";
 import { CrashedLab, mendLab } from "./crashed.ts";
 import { clearAbandonedDisks } from "./disks/kept.ts";
 import { checkPorts } from "./free-ports.ts";
-import type { LabPlan } from "./plan/plan.ts";
+import type { GuestPlan, LabPlan } from "./plan/plan.ts";
 import {
   abandonedFolders,
   checkSocketPaths,
@@ -48,15 +48,19 @@ export async function upPlan(
   makePlan: () => LabPlan | Promise<LabPlan>,
   examine: (images: Readonly<Record<string, Image>>) => void = () => {},
 ): Promise<{ lab: RunningLab; report: Report }> {
-  const { signal, onEvent, startedAt } = options;
+  const { signal, startedAt, debug } = options;
+  let onEvent = options.onEvent;
   // It starts while the file is checked; where that fails it ends without having done anything.
   const supervisor = new StartingSupervisor();
+  const undebuggable = new AbortController();
+  let debugging: Promise<void> = Promise.resolve();
   try {
     const plan = await makePlan();
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
     await checkPorts(plan);
     const checkMs = Date.now() - startedAt;
+    if (debug !== undefined) checkGuest(plan, debug.guest);
     const ensuring = { signal, onProgress: progressTo(onEvent) };
     const [{ kernels, images, passt }, disks] = await Promise.all([
       ensureParts(plan, ensuring),
@@ -67,6 +71,15 @@ export async function upPlan(
     const hint = leanHint(kernels.auto);
     if (hint !== undefined) onEvent({ type: "notice", message: hint });
     const lab = supervisor.connect(plan.name);
+    if (debug !== undefined) {
+      const guest = plan.guests.find(({ name }) => name === debug.guest) as GuestPlan;
+      await debug.prepare(kernels[guest.kernel] as Kernel, ensuring);
+      onEvent = (event) => {
+        if (event.type !== "held") return options.onEvent(event);
+        debugging = debug.debug(lab);
+        debugging.catch((error: unknown) => undebuggable.abort(error));
+      };
+    }
     const report = await lab.request(
       {
         op: "begin",
@@ -79,13 +92,18 @@ export async function upPlan(
         ...(options.record === undefined ? {} : { record: options.record }),
         ...(options.tied === undefined ? {} : { tied: options.tied }),
         ...(disks === undefined ? {} : { disks }),
+        ...(debug === undefined ? {} : { debug: debug.guest }),
       },
-      { onEvent, signal },
+      { onEvent, signal: AbortSignal.any([signal, undebuggable.signal]) },
     );
+    await debugging;
     supervisor.release();
     return { lab, report: report as Report };
   } catch (thrown) {
-    const error = await supervisor.end(thrown);
+    const error = await supervisor.end(
+      undebuggable.signal.aborted ? undebuggable.signal.reason : thrown,
+    );
+    await debugging.catch(() => {}); // it has the terminal until its lab is gone
     if (signal.aborted && !(error instanceof LabError && error.code === "INTERRUPTED")) {
       throw new LabError("INTERRUPTED", "interrupted", { cause: error });
     }
@@ -150,7 +168,7 @@ export async function cleanUp(options: { cache: boolean }, onEvent: OnLabEvent):
 /** Only what is ours: somebody may have pointed the cache at a folder with other things in it. */
 const CACHE_ROOMS = [
   ...["kernels", "builds", "images", "tools", "packages"],
-  ...["initramfs", "programs", "locks", "grades"],
+  ...["initramfs", "programs", "symbols", "locks", "grades"],
 ];
 
 async function readPlan(file: string): Promise<LabPlan> {
@@ -172,6 +190,13 @@ async function makeRoom(name: string, onEvent: OnLabEvent): Promise<void> {
   if (found.state !== "crashed") throw labExists(name, readRecord(labFolder(name)));
   onEvent({ type: "notice", message: `removing what is left of ${name}: ${found.problem}` });
   await mendLab(name);
+}
+
+function checkGuest({ name, guests }: LabPlan, guest: string): void {
+  if (guests.some((one) => one.name === guest)) return;
+  throw new LabError("NO_SUCH_GUEST", `lab ${name} has no guest ${guest}`, {
+    hint: `one of ${guests.map((one) => one.name).join(", ")}`,
+  });
 }
 
 interface Parts {

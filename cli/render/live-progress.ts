@@ -56,7 +56,7 @@ export class LiveProgress implements ProgressView {
       state.guests.set(event.guest, event.state);
     } else if (event.type === "reachability") {
       state.reach = event;
-    } else {
+    } else if (event.type === "notice") {
       this.#draw(`${this.#output.style.yellow("note:")} ${event.message}\n`);
     }
   };

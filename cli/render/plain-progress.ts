@@ -44,7 +44,7 @@ export class PlainProgress implements ProgressView {
       if (!this.#verbose) return undefined;
       return `probed ${event.probed} of ${event.of}, ${event.reached} answered`;
     }
-    return this.#progressLine(event);
+    return event.type === "progress" ? this.#progressLine(event) : undefined;
   }
 
   #progressLine(event: LabEvent & { type: "progress" }): string | undefined {

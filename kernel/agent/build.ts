@@ -1,6 +1,6 @@
 /**
  * Compiles the small programs of this folder (the guest's agent, the launcher, the stream of data that
- * measures), and keeps them in the cache by a hash of their sources and the compiler.
+ * measures, …), and keeps them in the cache by a hash of their sources and the compiler.
  *
  * The machine's own gcc, clang or cc is used where there is one that can; else Debian's tcc, which
  * needs no installation.
@@ -18,7 +18,7 @@ import { ensureTool } from "../tools.ts";
 
 const run = promisify(execFile);
 
-export type Program = "agent" | "launcher" | "load" | "probe";
+export type Program = "agent" | "launcher" | "load" | "probe" | "symbols";
 
 const HEADERS = ["sys.h", "protocol.h"];
 

@@ -3,7 +3,7 @@
  * supervisor.
  *
  *     launcher --sandbox namespaces|landlock|none --parent PID [--cpu N] [--shm BYTES]
- *              [--remove FOLDER] [--ro FROM TO]... [--rw FROM TO]... -- PROGRAM ARGUMENT...
+ *              [--stop] [--remove FOLDER] [--ro FROM TO]... [--rw FROM TO]... -- PROGRAM ARGUMENT...
  *     launcher --nothing                  (does nothing: what a probe of the sandbox executes)
  *
  * namespaces: own user, mount, pid, network, IPC, UTS and cgroup namespaces, a root of its own with
@@ -16,6 +16,7 @@
  *
  *     supervisor -> launcher -> (first process of the pid namespace) -> PROGRAM -> its processes
  *
+ * --stop: PROGRAM stands (as after SIGSTOP) at its first instruction until it gets SIGCONT.
  * --remove: an empty folder that goes when the program has ended; not with namespaces.
  * Exit status: the program's; 128 + signal; 125 where the sandbox could not be made.
  */
@@ -31,6 +32,7 @@ struct bind {
 static struct bind binds[MAX_BINDS];
 static int bind_count;
 static int child;
+static int stops;
 static const char *to_remove;
 
 static void fail(const char *what, const char *detail, i64 error) {
@@ -271,8 +273,18 @@ static void close_lines(void) {
 }
 
 static void run(char **argv, char **envp) {
-    i64 error = call3(SYS_execve, argv[0], argv, envp);
+    i64 error;
+    if (stops) check(call1(SYS_ptrace, 0 /* PTRACE_TRACEME */), "could not be traced", "");
+    error = call3(SYS_execve, argv[0], argv, envp);
     fail("could not execute ", argv[0], error);
+}
+
+/* Traced, the child stops when it has executed PROGRAM; left with SIGSTOP, it stays there. */
+static void let_stop(void) {
+    int status;
+    if (!stops) return;
+    if (call4(SYS_wait4, child, &status, 0, NULL) != child || (status & 0xff) != 0x7f) sys_exit(125);
+    check(call4(SYS_ptrace, 17 /* PTRACE_DETACH */, child, 0, SIGSTOP), "could not stop ", "the program");
 }
 
 void start(i64 *stack) {
@@ -286,7 +298,8 @@ void start(i64 *stack) {
         if (i + 1 < argc && equal(argv[i], "--sandbox")) {
             namespaces = equal(argv[++i], "namespaces");
             landlock = equal(argv[i], "landlock");
-        } else if (i + 1 < argc && equal(argv[i], "--parent")) parent = number_of(argv[++i]);
+        } else if (equal(argv[i], "--stop")) stops = 1;
+        else if (i + 1 < argc && equal(argv[i], "--parent")) parent = number_of(argv[++i]);
         else if (i + 1 < argc && equal(argv[i], "--cpu")) cpu = (i64)number_of(argv[++i]);
         else if (i + 1 < argc && equal(argv[i], "--remove")) to_remove = argv[++i];
         else if (i + 1 < argc && equal(argv[i], "--shm")) shm = number_of(argv[++i]);
@@ -329,6 +342,7 @@ void start(i64 *stack) {
             child = (int)call0(SYS_fork);
             check(child, "could not fork", "");
             if (child == 0) run(argv, envp);
+            let_stop();
             close_lines();
             sys_exit(wait_for_child());
         }
@@ -348,9 +362,13 @@ void start(i64 *stack) {
         on_signal(SIGINT, NULL);
         on_signal(SIGHUP, NULL);
         die_with_parent(SIGKILL, 0);
+        /* With Yama (kernel.yama.ptrace_scope=1) only ancestors may debug a process unless it says
+         * otherwise, or they own its user namespace. linux: security/yama/yama_lsm.c */
+        call2(SYS_prctl, 0x59616d61 /* PR_SET_PTRACER */, -1 /* PR_SET_PTRACER_ANY */);
         if (landlock) restrict_files();
         run(argv, envp);
     }
+    let_stop();
     close_lines();
     i = wait_for_child();
     clean_up();

@@ -24,7 +24,7 @@ enum {
     SYS_kill = 62, SYS_fcntl = 72, SYS_chdir = 80, SYS_rename = 82, SYS_mkdir = 83, SYS_unlink = 87,
     SYS_symlink = 88, SYS_fchmod = 91, SYS_umask = 95, SYS_getuid = 102, SYS_getgid = 104,
     SYS_setpgid = 109, SYS_getppid = 110, SYS_setsid = 112, SYS_personality = 135, SYS_statfs = 137,
-    SYS_pivot_root = 155, SYS_prctl = 157, SYS_chroot = 161, SYS_setrlimit = 160, SYS_mount = 165,
+    SYS_ptrace = 101, SYS_pivot_root = 155, SYS_prctl = 157, SYS_chroot = 161, SYS_setrlimit = 160, SYS_sync = 162, SYS_mount = 165,
     SYS_umount2 = 166, SYS_reboot = 169, SYS_sched_setaffinity = 203, SYS_exit_group = 231,
     SYS_unshare = 272, SYS_ppoll = 271, SYS_pipe2 = 293, SYS_capset = 126, SYS_finit_module = 313, SYS_clock_gettime = 228,
     SYS_close_range = 436, SYS_landlock_create_ruleset = 444, SYS_landlock_add_rule = 445,
@@ -36,7 +36,7 @@ enum { EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENOEXEC = 8, EAGAIN = 11, ENOM
        ENAMETOOLONG = 36, EPROTO = 71 };
 
 enum { SIGHUP = 1, SIGINT = 2, SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGPIPE = 13, SIGTERM = 15,
-       SIGCHLD = 17 };
+       SIGCHLD = 17, SIGSTOP = 19 };
 
 enum { O_RDONLY = 0, O_WRONLY = 1, O_RDWR = 2, O_CREAT = 0100, O_NOCTTY = 0400, O_TRUNC = 01000,
        O_NONBLOCK = 04000, O_DIRECT = 040000, O_DIRECTORY = 0200000, O_CLOEXEC = 02000000, O_PATH = 010000000 };

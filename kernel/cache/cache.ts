@@ -19,7 +19,7 @@ import { cacheFolder } from "../../base/folders.ts";
 import type { EnsureOptions } from "../progress.ts";
 import { acquireLock, type Lock } from "./lock.ts";
 
-export type Room = "kernels" | "images" | "tools" | "packages";
+export type Room = "kernels" | "images" | "tools" | "packages" | "symbols";
 
 const MANIFEST = "manifest.json";
 

@@ -16,11 +16,12 @@ import { LabError, messageOf } from "../../base/errors.ts";
 import { type ProcessRecord, recordProcess, signalProcess } from "../../base/processes.ts";
 import { ensureProgram } from "../agent/build.ts";
 import { INBOX_BYTES } from "../agent/protocol.ts";
+import { endTracer } from "../debug/debugger-left.ts";
 import { ensureInitramfs } from "../initramfs/initramfs.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { kernelCommandLine } from "./command-line.ts";
 import { Console } from "./console.ts";
-import { hostProcessesOf, isTraced } from "./host-processes.ts";
+import { hostProcessesOf, isTraced, kernelProcessOf, stateOf } from "./host-processes.ts";
 import { chooseSandbox, planSandbox } from "./sandbox.ts";
 import { applySetup } from "./setup.ts";
 import type {
@@ -38,6 +39,8 @@ const LONGEST_PROMPT_MS = 2000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 const POWER_OFF_MS = 2_000;
 const TERMINATE_MS = 1_000;
+/** Between looks at a kernel that is to stand still before it begins. */
+const LOOK_MS = 5;
 
 /** The kernel's descriptors, as spawn's stdio numbers them. */
 const LINE_FD = 3;
@@ -93,6 +96,7 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
     memoryBytes: spec.memoryBytes,
     cpu: spec.cpu,
     folder: spec.folder,
+    held: options.onHeld !== undefined,
     ramFolder,
   });
   const commandLine = kernelCommandLine({
@@ -204,6 +208,10 @@ class Guest implements RunningGuest {
     return this.#record as ProcessRecord;
   }
 
+  get kernelProcess(): ProcessRecord | undefined {
+    return this.#record && kernelProcessOf(this.#record);
+  }
+
   get bootMs(): number {
     return this.#bootMs;
   }
@@ -241,8 +249,8 @@ class Guest implements RunningGuest {
     const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     if (this.#record !== undefined) options.onProcess(this.#record);
     options.onPhase?.("starting");
-    const timeout = AbortSignal.timeout(timeoutMs);
-    const over = AbortSignal.any([options.signal, timeout]);
+    const timeout = new AbortController();
+    const over = AbortSignal.any([options.signal, timeout.signal]);
     let phase = "the agent's first word";
     const failure = new Promise<never>((_, reject) => {
       void this.exited.then(({ code, signal, consoleTail }) =>
@@ -257,18 +265,39 @@ class Guest implements RunningGuest {
       });
     });
     failure.catch(() => {}); // raced below
+    let timer: NodeJS.Timeout | undefined;
+    let booted = false;
+    const startTimer = () => {
+      if (!booted) timer = setTimeout(() => timeout.abort(), timeoutMs);
+    };
+    if (options.onHeld === undefined) startTimer();
+    else void this.#hold(options.onHeld, over).then(startTimer);
     const hello = new Promise<void>((resolve) => {
       this.#hello = resolve;
     });
-    await Promise.race([hello, failure]);
-    this.#answered = true;
-    options.onPhase?.("agent");
-    phase = "end of its setup";
-    options.onPhase?.("setup");
-    await Promise.race([this.#setUp(over), failure]);
+    try {
+      await Promise.race([hello, failure]);
+      this.#answered = true;
+      options.onPhase?.("agent");
+      phase = "end of its setup";
+      options.onPhase?.("setup");
+      await Promise.race([this.#setUp(over), failure]);
+    } finally {
+      booted = true;
+      clearTimeout(timer);
+    }
     this.#hello = () => void this.#setUpAgain();
     this.#bootMs = performance.now() - this.#startedAt;
     options.onPhase?.("ready");
+  }
+
+  /** The kernel is stopped already, or will be in a moment. */
+  async #hold(onHeld: (kernel: ProcessRecord) => Promise<void>, over: AbortSignal): Promise<void> {
+    while (!over.aborted) {
+      const kernel = this.kernelProcess;
+      if (kernel !== undefined && stateOf(kernel.pid) === "T") return onHeld(kernel);
+      await sleep(LOOK_MS);
+    }
   }
 
   #setUp(signal: AbortSignal): Promise<void> {
@@ -400,6 +429,9 @@ class Guest implements RunningGuest {
     await using _ = this.#cleanups;
     const gone = (ms: number) =>
       Promise.race([this.exited.then(() => true), sleep(ms, false, { ref: false })]);
+    const kernel = this.kernelProcess;
+    // a kernel that a debugger has stopped can't power off, and one that is traced can't be reaped
+    if (kernel !== undefined) await endTracer(kernel);
     this.resume();
     if (this.#answered) {
       this.#agent.powerOff();

@@ -4,8 +4,8 @@
  * (the first process of their pid namespace or the launcher itself adopts orphans).
  */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { isAlive, type ProcessRecord } from "../../base/processes.ts";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { isAlive, type ProcessRecord, recordProcess } from "../../base/processes.ts";
 
 /** Their pids, parents before children; empty once the launcher is gone. */
 export function hostProcessesOf(launcher: ProcessRecord): number[] {
@@ -14,6 +14,34 @@ export function hostProcessesOf(launcher: ProcessRecord): number[] {
   const found = [launcher.pid];
   for (const pid of found) found.push(...childrenOf(pid));
   return found;
+}
+
+/** The guest's kernel: the first that is another program than the launcher. Undefined until it is executed. */
+export function kernelProcessOf(launcher: ProcessRecord): ProcessRecord | undefined {
+  const program = programOf(launcher.pid);
+  const kernel = hostProcessesOf(launcher).find((pid) => {
+    const other = programOf(pid);
+    return other !== undefined && other !== program;
+  });
+  return kernel === undefined ? undefined : recordProcess(kernel);
+}
+
+function programOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined; // gone meanwhile
+  }
+}
+
+/** proc(5): R running, S sleeping, T stopped, t stopped by its tracer; undefined where it is gone. */
+export function stateOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[0];
+  } catch {
+    return undefined;
+  }
 }
 
 /** proc(5): /proc/PID/task/TID/children, where the host's kernel has it (CONFIG_PROC_CHILDREN). */

@@ -78,6 +78,8 @@ export interface SandboxInput {
   readonly cpu: number | undefined;
   /** The guest's folder on the host. */
   readonly folder: string;
+  /** The kernel stands at its first instruction until it gets SIGCONT. */
+  readonly held?: boolean;
   /** For the RAM file where the level has no private place for it; a private folder on a tmpfs. */
   readonly ramFolder: string;
 }
@@ -104,6 +106,7 @@ export async function planSandbox(input: SandboxInput): Promise<Sandbox> {
   const { level } = input;
   const options = ["--sandbox", level, "--parent", String(process.pid)];
   if (input.cpu !== undefined) options.push("--cpu", String(input.cpu));
+  if (input.held === true) options.push("--stop");
   const libraries = await librariesOf(input.executable);
   const extra = libraries.length === 0 ? undefined : compilerLibrary(libraries);
   if (level !== "namespaces") {

@@ -119,6 +119,11 @@ export interface BootOptions {
   /** From exec of the kernel to the agent's "ready"; default 60 000. */
   readonly timeoutMs?: number;
   readonly onPhase?: (phase: GuestPhase) => void;
+  /**
+   * For a debugger: the kernel stands at its first instruction when this is called, until it gets SIGCONT
+   * or a debugger lets it go on. The time that booting may take begins when it resolves.
+   */
+  readonly onHeld?: (kernel: ProcessRecord) => Promise<void>;
   /** For tests; otherwise the best that works on this machine. */
   readonly sandbox?: "namespaces" | "landlock" | "none";
   /** For tests; otherwise compiled, or found in the cache. */
@@ -168,7 +173,10 @@ export interface GuestExit {
 /** A guest that is ready. Disposing it powers it off (TERM to its group, then KILL). */
 export interface RunningGuest extends AsyncDisposable {
   readonly name: string;
+  /** The process that leads its others. */
   readonly process: ProcessRecord;
+  /** The one that is its kernel; undefined once that has ended. */
+  readonly kernelProcess: ProcessRecord | undefined;
   /** From exec of the kernel to ready, milliseconds. */
   readonly bootMs: number;
   readonly consolePath: string;

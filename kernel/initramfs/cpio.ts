@@ -14,7 +14,7 @@ export type CpioEntry =
   | { readonly path: string; readonly type: "link"; readonly target: string }
   | {
       readonly path: string;
-      readonly type: "character device";
+      readonly type: "character device" | "block device";
       readonly mode: number;
       readonly major: number;
       readonly minor: number;
@@ -25,7 +25,13 @@ const TRAILER = "TRAILER!!!";
 const ALIGNMENT = 4;
 
 // linux: include/uapi/linux/stat.h
-const KIND = { folder: 0o040000, file: 0o100000, link: 0o120000, "character device": 0o020000 };
+const KIND = {
+  folder: 0o040000,
+  file: 0o100000,
+  link: 0o120000,
+  "character device": 0o020000,
+  "block device": 0o060000,
+};
 
 /** One archive; folders must come before what is in them. All is owned by root, times are zero. */
 export function makeCpio(entries: readonly CpioEntry[]): Buffer {
@@ -38,7 +44,7 @@ export function makeCpio(entries: readonly CpioEntry[]): Buffer {
           ? Buffer.from(entry.target)
           : new Uint8Array();
     const mode = KIND[entry.type] | (entry.type === "link" ? 0o777 : entry.mode);
-    const device = entry.type === "character device" ? [entry.major, entry.minor] : [0, 0];
+    const device = "major" in entry ? [entry.major, entry.minor] : [0, 0];
     push(
       parts,
       entry.path,

@@ -86,6 +86,8 @@ export interface BeginRequest {
   /** The lab ends when this connection does. */
   readonly tied?: boolean;
   readonly disks?: DisksWish;
+  /** A guest whose kernel waits for a debugger before it begins. */
+  readonly debug?: string;
 }
 
 export type GuestOperation = "restart" | "stop" | "start" | "pause" | "resume";
@@ -108,6 +110,8 @@ export type Request =
   | { readonly op: "capture-start"; readonly capture: CaptureRequest }
   | { readonly op: "capture-stop"; readonly capture: string }
   | { readonly op: "inspect"; readonly guest: string }
+  /** Lasts until it is cancelled, or the guest is stopped; answers why, or null where it was cancelled. */
+  | { readonly op: "debug"; readonly guest: string; readonly freeze: boolean }
   | { readonly op: "save"; readonly file: string }
   | { readonly op: "explain"; readonly pair: ExplainRequest }
   /** Answers the same results, with why for those that are not as expected. */

@@ -16,6 +16,7 @@ import type { ProcessRecord } from "../../base/processes.ts";
 import type { BootOptions, GuestSpec, RunningGuest } from "../../kernel/guest/spec.ts";
 import type { GuestState } from "../api.ts";
 import type { Limiter } from "../limiter.ts";
+import { Debugging } from "./debugging.ts";
 
 export interface GuestKeeperOptions {
   readonly spec: GuestSpec;
@@ -24,6 +25,8 @@ export interface GuestKeeperOptions {
   /** Writes the process down; called before the guest can do anything. */
   readonly onProcess: (record: ProcessRecord) => void;
   readonly onState: (guest: string, state: GuestState, ms: number | undefined) => void;
+  /** At its first boot its kernel waits for a debugger; called when it does. */
+  readonly onHeld?: (() => void) | undefined;
 }
 
 export class GuestKeeper {
@@ -37,6 +40,11 @@ export class GuestKeeper {
   readonly #closing = new AbortController();
   #disposing: Promise<void> | undefined;
   readonly #watchers = new Set<() => void>();
+  /** A kernel that waits for a debugger, and what lets it boot as others do. */
+  #held: { readonly kernel: ProcessRecord; readonly release: () => void } | undefined;
+  #debugging: { readonly session: Debugging; readonly over: AbortController } | undefined;
+  #frozen = false;
+  #wasHeld = false;
 
   constructor(options: GuestKeeperOptions) {
     this.#options = options;
@@ -48,7 +56,9 @@ export class GuestKeeper {
   }
 
   get state(): GuestState {
-    return this.#state;
+    if (this.#state !== "ready") return this.#state;
+    if (this.#debugging !== undefined) return "debugged";
+    return this.#frozen ? "paused" : "ready";
   }
 
   /** From exec of its kernel to ready; null until it was. */
@@ -69,7 +79,8 @@ export class GuestKeeper {
   get obstacle(): string | undefined {
     switch (this.#state) {
       case "ready":
-        return undefined;
+        if (this.#debugging?.session.stands) return `${this.name} is stopped in a debugger`;
+        return this.#frozen ? `${this.name} waits for a debugger` : undefined;
       case "failed":
         return `${this.name} failed: ${this.#failure?.split("\n")[0] ?? "its kernel ended"}`;
       case "paused":
@@ -83,16 +94,25 @@ export class GuestKeeper {
 
   /** The running guest, or GUEST_FAILED with what to do. */
   get guest(): RunningGuest {
-    if (this.#guest !== undefined && this.#state === "ready") return this.#guest;
+    const { obstacle } = this;
+    if (this.#guest !== undefined && obstacle === undefined) return this.#guest;
     const failed = this.#state === "failed" && this.#failure !== undefined;
-    throw new LabError("GUEST_FAILED", failed ? this.#failure! : (this.obstacle as string), {
-      hint:
-        this.#state === "paused"
-          ? `uml-lab resume ${this.name}`
-          : this.#state === "stopped"
-            ? `uml-lab start ${this.name}`
-            : `uml-lab logs ${this.name}; uml-lab restart ${this.name}`,
+    throw new LabError("GUEST_FAILED", failed ? this.#failure! : (obstacle as string), {
+      hint: this.#advice,
     });
+  }
+
+  get #advice(): string {
+    switch (this.#state) {
+      case "ready":
+        return "let the kernel go on in the debugger: continue, or detach";
+      case "paused":
+        return `uml-lab resume ${this.name}`;
+      case "stopped":
+        return `uml-lab start ${this.name}`;
+      default:
+        return `uml-lab logs ${this.name}; uml-lab restart ${this.name}`;
+    }
   }
 
   /** Its console's input, whatever it does; undefined when no kernel runs. */
@@ -131,6 +151,11 @@ export class GuestKeeper {
   pause(): Promise<void> {
     return this.#next(async () => {
       if (this.#state === "paused") return;
+      if (this.#debugging !== undefined) {
+        throw new LabError("GUEST_FAILED", `${this.name} is being debugged`, {
+          hint: "stop it in the debugger, or detach first",
+        });
+      }
       this.guest.pause();
       this.#enter("paused");
     });
@@ -147,9 +172,66 @@ export class GuestKeeper {
     });
   }
 
+  /** Pauses it while another stands in a debugger, without its state changing; other states are left alone. */
+  freeze(): void {
+    if (this.#state !== "ready" || this.#debugging !== undefined) return;
+    this.#frozen = true;
+    this.#guest?.pause();
+  }
+
+  thaw(): void {
+    if (!this.#frozen) return;
+    this.#frozen = false;
+    if (this.#state === "ready") this.#guest?.resume();
+  }
+
+  /**
+   * A debugger at its kernel, until `signal` aborts or the guest is to be stopped. Resolves when the
+   * kernel goes on without it: with null, or with why nobody waited for `signal`. Throws GUEST_FAILED
+   * where no kernel runs, or it is being debugged already.
+   */
+  async debug(
+    signal: AbortSignal,
+    onTarget: (kernel: ProcessRecord, held: boolean) => void,
+    onStanding: (stands: boolean) => void,
+  ): Promise<string | null> {
+    if (this.#debugging !== undefined) {
+      throw new LabError("GUEST_FAILED", `${this.name} is being debugged already`, {
+        hint: "end that debugger first; one kernel has one at a time",
+      });
+    }
+    const held = this.#held;
+    const kernel = held?.kernel ?? this.#guest?.kernelProcess;
+    if (kernel === undefined)
+      throw new LabError("GUEST_FAILED", this.obstacle ?? `${this.name} is gone`);
+    if (held === undefined) void this.guest; // a paused one can't be stopped by a debugger
+    signal.throwIfAborted();
+    const { executable } = this.spec.kernel;
+    const session = new Debugging({ kernel, executable, onStanding });
+    const over = new AbortController();
+    this.#debugging = { session, over };
+    const asked = () => over.abort(null);
+    signal.addEventListener("abort", asked);
+    try {
+      onTarget(kernel, held !== undefined);
+      await new Promise<void>((resolve) => {
+        over.signal.addEventListener("abort", () => resolve());
+        if (over.signal.aborted) resolve();
+      });
+      return over.signal.reason as string | null;
+    } finally {
+      signal.removeEventListener("abort", asked);
+      await session.end();
+      this.#debugging = undefined;
+      this.#held = undefined;
+      held?.release();
+    }
+  }
+
   /** Ends it for good, in the middle of a boot as well. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#disposing ??= (async () => {
+      await this.#endDebugging("the lab ends");
       this.#closing.abort(new LabError("INTERRUPTED", "the lab is ending"));
       await this.#tail.catch(() => {});
       await this.#end();
@@ -180,6 +262,7 @@ export class GuestKeeper {
           onPhase: (phase) => {
             if (phase !== "ready") this.#enter(phase);
           },
+          ...this.#holding(),
         });
         this.#guest = guest;
         this.#bootMs = guest.bootMs;
@@ -203,7 +286,28 @@ export class GuestKeeper {
     this.#enter("ready", guest.bootMs);
   }
 
+  /** Only the first time. */
+  #holding(): Pick<BootOptions, "onHeld"> {
+    const { onHeld } = this.#options;
+    if (onHeld === undefined || this.#wasHeld) return {};
+    this.#wasHeld = true;
+    return {
+      onHeld: (kernel) =>
+        new Promise<void>((release) => {
+          this.#held = { kernel, release };
+          onHeld();
+        }),
+    };
+  }
+
+  async #endDebugging(why: string): Promise<void> {
+    this.#debugging?.over.abort(why);
+    await this.#debugging?.session.end();
+  }
+
   async #end(): Promise<void> {
+    await this.#endDebugging(`${this.name} was stopped`);
+    this.#frozen = false;
     const guest = this.#guest;
     this.#guest = undefined;
     await guest?.[Symbol.asyncDispose]();

@@ -71,8 +71,8 @@ export class Guests implements AsyncDisposable {
     });
   }
 
-  /** One that does not run yet. */
-  add(plan: GuestPlan, parts: GuestParts): GuestKeeper {
+  /** One that does not run yet. @param onHeld its kernel waits for a debugger, and this is called when it does. */
+  add(plan: GuestPlan, parts: GuestParts, onHeld?: () => void): GuestKeeper {
     const { bootGuest, onProcess, onState } = this.#options;
     const keeper = new GuestKeeper({
       spec: this.#specOf(plan, parts, this.#idlestCpu()),
@@ -80,6 +80,7 @@ export class Guests implements AsyncDisposable {
       boots: this.#boots,
       onProcess: (record) => onProcess(`guest ${plan.name}`, record),
       onState,
+      onHeld,
     });
     this.#kept.set(plan.name, { keeper, plan });
     return keeper;

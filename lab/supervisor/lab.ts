@@ -37,6 +37,7 @@ import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { inspect, reportOf, round, statusOf } from "./accounts.ts";
 import { addedLink } from "./added-link.ts";
 import { Captures } from "./captures.ts";
+import { type DebugRequest, debugGuest } from "./debugging.ts";
 import type { GuestKeeper } from "./guest-keeper.ts";
 import { type GuestParts, Guests } from "./guests.ts";
 import { Judging, watchesOf } from "./judging.ts";
@@ -65,6 +66,8 @@ export interface LabOptions {
   readonly record?: string;
   /** Absent where no guest has a disk. */
   readonly disks?: OpenDisks;
+  /** A guest whose kernel waits for a debugger before it begins. */
+  readonly debug?: string;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
   /** The fabric is gone, unasked. */
   readonly onCrash: (problem: string) => void;
@@ -143,7 +146,11 @@ export class Lab implements AsyncDisposable {
     await prepared;
 
     onEvent({ type: "step", step: "boot", detail: count(this.#plan.guests.length, "guest") });
-    for (const guest of this.#plan.guests) this.#guests.add(guest, this.#partsOf(guest, wiring));
+    for (const guest of this.#plan.guests) {
+      const held = guest.name === this.#options.debug;
+      const onHeld = held ? () => this.#emit({ type: "held", guest: guest.name }) : undefined;
+      this.#guests.add(guest, this.#partsOf(guest, wiring), onHeld);
+    }
     this.#cleanups.defer("end the guests", () => this.#guests[Symbol.asyncDispose]());
     const first = new AbortController();
     const over = AbortSignal.any([signal, first.signal]);
@@ -328,6 +335,23 @@ export class Lab implements AsyncDisposable {
 
   async inspect(name: string): Promise<Inspection> {
     return inspect(this.keeper(name), this.#wiring.fabric);
+  }
+
+  /** A debugger at a guest's kernel, as long as `signal` lets it; `debug` of `RunningLab`. */
+  async debug(
+    request: DebugRequest,
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<string | null> {
+    const { guest } = request;
+    this.#options.log(`guest ${guest}: a debugger comes`);
+    try {
+      return await debugGuest(this.#guests, request, signal, (target) =>
+        onEvent({ type: "debug", target }),
+      );
+    } finally {
+      this.#options.log(`guest ${guest}: the debugger is gone`);
+    }
   }
 
   exec(guest: string, request: ExecRequest): GuestProcess {

@@ -24,6 +24,12 @@ export async function saveDisks(
       hint: "what a guest writes without one is RAM; write `disk: 1G`",
     });
   }
+  const debugged = keepers.find(({ state }) => state === "debugged");
+  if (debugged !== undefined) {
+    throw new LabError("GUEST_FAILED", `${debugged.name} is being debugged`, {
+      hint: "a disk is saved while its guest is paused: detach the debugger first",
+    });
+  }
   const running = keepers.filter(({ state }) => state === "ready");
   const flush = ({ guest }: GuestKeeper) =>
     within(guest.run({ command: ["sync"] }), SYNC_MS, signal).catch(() => {

@@ -117,6 +117,8 @@ export function serve(socket: Duplex, supervision: Supervision): void {
         return supervision.lab().save(request.file, signal);
       case "inspect":
         return supervision.lab().inspect(request.guest);
+      case "debug":
+        return supervision.lab().debug(request, signal, onEvent);
       case "explain":
         return supervision.lab().judging.explain(request.pair, signal);
       case "explain-failures":

@@ -134,6 +134,7 @@ export class Supervisor {
         ...(request.passt === undefined ? {} : { passt: request.passt }),
         ...(request.record === undefined ? {} : { record: request.record }),
         ...(disks === undefined ? {} : { disks }),
+        ...(request.debug === undefined ? {} : { debug: request.debug }),
         log: this.#options.log,
         onProcess: (what, record) => recordInFolder(this.#folder, what, record),
         onCrash: (problem) => crash(problem),

@@ -205,6 +205,9 @@ export function fakeLab(
       if (options.inspection === undefined) throw new Error("this fake shows no guest");
       return options.inspection;
     },
+    debug: async () => {
+      throw new Error("this fake has no kernel");
+    },
     restart: called("restart"),
     stop: called("stop"),
     start: called("start"),
@@ -273,6 +276,7 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   ensureImage: unused("ensureImage"),
   importImage: unused("importImage"),
   removeImage: unused("removeImage"),
+  ensureDebugger: unused("ensureDebugger"),
   examineMachine: async () => [],
   ...parts,
 });
@@ -308,6 +312,7 @@ export async function cli(
     startedAt: NOW,
     now: () => NOW,
     cleansUpWhenInterrupted: () => {},
+    lendTerminal: () => ({ [Symbol.dispose]: () => {} }),
     engine,
   });
   return { status: code, stdout: stdout.text(), stderr: stderr.text() };
