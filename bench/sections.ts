@@ -1,6 +1,7 @@
 /** The sections of the bench, in the order they are run. */
 
 import { measureCore, renderCore } from "./core.ts";
+import { measureGrading, renderGrading } from "./grading.ts";
 import { measureKernels, renderKernels } from "./kernels/kernels.ts";
 import { measureLabs, renderLabs } from "./labs.ts";
 import { measureScale, renderScale } from "./scale.ts";
@@ -54,6 +55,14 @@ export const sections: readonly Section[] = [
     async run(options) {
       const data = await measureKernels(options);
       return { text: renderKernels(data), data };
+    },
+  },
+  {
+    name: "grading",
+    title: "Thirty submissions of one assignment, some wrong, broken, endless or hostile",
+    async run(options) {
+      const data = await measureGrading(options);
+      return { text: renderGrading(data), data };
     },
   },
   {
