@@ -368,6 +368,13 @@ export class Explainer {
       return null;
     }
     if (finding.cause === "cable-lossy") return null; // chance, and small ones get through
+    if (small.journey.there.length === 0) {
+      // labels or a tunnel's header, which its own kernel reckons with and the probe does not
+      notes.push(
+        `Packets of ${size} bytes are not answered: ${target.from} itself puts them into another form, in which they are too long for the way.`,
+      );
+      return null;
+    }
     return {
       ...finding,
       cause: "mtu-black-hole",
@@ -416,7 +423,8 @@ export class Explainer {
             : (vainQuestion(known.legs, lostAt, family) ?? "sends nothing on"),
     });
     const firstNs = journey.there[0]?.crossing.enteredNs;
-    const unseen = isAnswered && (lostAt !== undefined || end !== to);
+    const jumps = answer !== undefined && end !== undefined && guestOf(answer.from) !== end;
+    const unseen = isAnswered && (lostAt !== undefined || end !== to || jumps);
     const lastNs = backEnd !== undefined && lostAt === undefined ? backEnd.crossing.leftNs : null;
     const rttMs =
       answer === undefined || lastNs === null || firstNs === undefined
