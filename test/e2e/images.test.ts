@@ -1,7 +1,16 @@
 /** Images of every kind, booted; what FRR, BIRD and nginx do in `router`. */
 
 import { execFile, spawn } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import Docker from "dockerode";
+import { cacheFolder } from "../../base/folders.ts";
 import { lockEntry } from "../../kernel/cache/cache.ts";
 import { dockerEngine } from "../../kernel/docker/engine.ts";
 import type { Image } from "../../kernel/guest/spec.ts";
@@ -80,6 +90,28 @@ describe("images", () => {
     expect(image).to.include({ file: copy, fileSystem: "squashfs" });
     expect(await outputOf("file", image, "echo up")).to.equal("up\n");
   });
+
+  for (const [fileSystem, program, options] of [
+    ["ext4", "mke2fs", (file: string) => ["-q", "-t", "ext4", "-d", tree, file, "16M"]],
+    ["erofs", "mkfs.erofs", (file: string) => ["--quiet", file, tree]],
+  ] as const) {
+    it(`boots a file with ${fileSystem}, and changes nothing in it`, async function () {
+      const make = findProgram(program);
+      if (make === undefined) {
+        console.log(`    SKIPPED: there is no ${program} to make one with`);
+        return this.skip();
+      }
+      writeFileSync(join(tree, "word"), `${fileSystem}\n`);
+      const file = join(scratch, `root.${fileSystem}`);
+      await run(make, options(file));
+      const before = await readFile(file);
+      const image = await ensureImage(`file:${file}`);
+      expect(image).to.include({ file, fileSystem });
+      const seen = await outputOf(fileSystem, image, "cat /word; echo other > /word; cat /word");
+      expect(seen).to.equal(`${fileSystem}\nother\n`);
+      expect((await readFile(file)).equals(before)).to.equal(true);
+    });
+  }
 
   it("imports archives of `docker export` and `docker save`, layers merged", async () => {
     const flat = join(scratch, "flat.tar");
@@ -191,6 +223,78 @@ describe("images", () => {
     expect(door.stdout).not.to.match(/etc|secret/);
     expect((await shell(guest, "echo changed > /etc/passwd")).code).to.equal(0);
     expect((await run("cat", [join(host, "etc/passwd")])).stdout).to.equal("secret");
+  });
+});
+
+/** Heavy: gigabytes are copied, hundreds of packages unpacked. */
+describe("images that take long to make", function () {
+  this.timeout(3_600_000);
+  const usual = cacheFolder();
+  const before_ = process.env.UML_LAB_CACHE;
+  let scratch: string | undefined;
+  let guests: Guests;
+
+  before(function () {
+    if (!process.env.UML_LAB_NIGHTLY) {
+      console.log("    SKIPPED: it takes minutes and gigabytes; UML_LAB_NIGHTLY=1 does it");
+      this.skip();
+    }
+    scratch = mkdtempSync(join(tmpdir(), "uml-images-"));
+    guests = new Guests();
+  });
+  after(async () => {
+    if (before_ === undefined) delete process.env.UML_LAB_CACHE;
+    else process.env.UML_LAB_CACHE = before_;
+    if (scratch === undefined) return;
+    rmSync(scratch, { recursive: true, force: true });
+    await guests.check();
+  });
+
+  /** A cache of its own, without images, that has the rest of the usual one. */
+  const useCache = (name: string): void => {
+    const folder = join(scratch as string, name);
+    mkdirSync(folder);
+    for (const room of ["initramfs", "kernels", "locks", "packages", "programs", "tools"]) {
+      symlinkSync(join(usual, room), join(folder, room));
+    }
+    process.env.UML_LAB_CACHE = folder;
+  };
+
+  it("are the same bytes where `router` is made twice of the same packages", async () => {
+    const hashes: string[] = [];
+    for (const name of ["one", "two"]) {
+      useCache(name);
+      const { file } = await ensureImage("router");
+      expect(file.startsWith(join(scratch as string, name))).to.equal(true);
+      const hash = createHash("sha256");
+      for await (const chunk of createReadStream(file)) hash.update(chunk as Buffer);
+      hashes.push(hash.digest("hex"));
+    }
+    expect(hashes[1]).to.equal(hashes[0]);
+  });
+
+  it("keep what is private on this machine from a guest's root, who can't write to it", async () => {
+    useCache("host");
+    const image = await ensureImage("host");
+    const own = join(scratch as string, "own");
+    writeFileSync(own, "mine");
+    await using guest = await guests.boot("host", { image, memoryBytes: image.defaultMemoryBytes });
+    const sh = async (command: string) => (await shell(guest, command)).stdout;
+    expect(await sh("id -u; cat /etc/os-release")).to.equal(
+      `0\n${await readFile("/etc/os-release", "utf8")}`,
+    );
+    const places = "/home /root /var/lib /opt /srv /etc/ssl/private";
+    expect(await sh(`ls -A ${places} 2>/dev/null | grep -v -e ':$' -e '^$'`)).to.equal("");
+    const secrets = "/etc/shadow /etc/gshadow /etc/sudoers /etc/machine-id /etc/ssh/ssh_host_*_key";
+    expect(await sh(`cat ${secrets} 2>/dev/null`)).to.equal("");
+    const theirs = `echo theirs > ${own}; echo theirs > /mnt${own}; echo theirs > /etc/passwd`;
+    const seen = await sh(
+      `mount -t hostfs -o / none /mnt; cat ${own} /mnt${own}; mkdir -p ${scratch}; ${theirs}`,
+    );
+    expect(seen).not.to.include("mine");
+    expect(await sh("cat /etc/passwd")).to.equal("theirs\n");
+    expect(await readFile(own, "utf8")).to.equal("mine");
+    expect(await readFile("/etc/passwd", "utf8")).not.to.include("theirs");
   });
 });
 
