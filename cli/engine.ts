@@ -11,6 +11,8 @@ import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { ImageDetails } from "../kernel/images.ts";
 import type { OnProgress } from "../kernel/progress.ts";
 import type {
+  AppliedPlan,
+  ApplyOptions,
   KeptDisks,
   LabStatus,
   LabSummary,
@@ -47,6 +49,7 @@ export interface Engine {
   writeStarter(starter: Starter, name: string, folder: string): Promise<string>;
   upLab(options: UpOptions): Promise<{ readonly lab: RunningLab; readonly report: Report }>;
   testLab(options: UpOptions): Promise<Report>;
+  applyLab(options: ApplyOptions): Promise<AppliedPlan>;
   gradeAll(options: GradeOptions): Promise<Grades>;
   listLabs(): Promise<readonly LabSummary[]>;
   findLab(nameOrFile?: string): Promise<RunningLab>;

@@ -15,6 +15,7 @@ export const house: Engine = {
     (await import("../lab/starters/starters.ts")).starterText(starter, name, folder),
   upLab: async (options) => (await manager()).upLab(options),
   testLab: async (options) => (await manager()).testLab(options),
+  applyLab: async (options) => (await manager()).applyLab(options),
   gradeAll: async (options) => (await import("../lab/grading/grade.ts")).gradeAll(options),
   listLabs: async () => (await manager()).listLabs(),
   findLab: async (name) => (await manager()).findLab(name),

@@ -18,6 +18,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   up: () => import("./commands/up.ts"),
   down: () => import("./commands/down.ts"),
   test: () => import("./commands/test.ts"),
+  apply: () => import("./commands/apply.ts"),
   verify: () => import("./commands/verify.ts"),
   grade: () => import("./commands/grade.ts"),
   init: () => import("./commands/init.ts"),

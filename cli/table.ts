@@ -135,6 +135,32 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["uml-lab verify", "who reaches whom now?"]],
   },
   {
+    name: "apply",
+    summary: "bring a running lab to what FILE says now, changing only what differs",
+    arguments: [FILE],
+    options: [
+      {
+        name: "dry-run",
+        short: "n",
+        summary: "say what would be changed; nothing is touched",
+      },
+    ],
+    notes: [
+      "The lab is the one of the name in FILE. Guests and cables that are the same go on " +
+        "undisturbed, and keep their addresses. Addresses, routes, sysctl, the host table, files and " +
+        "impairments change in place; where a guest's kernel or what was started in it would have to " +
+        "be another, the guest is restarted, and the list says why. What was changed by hand (a cable " +
+        "that was pulled, a guest that was stopped) becomes what FILE says, too.",
+      "Then the lab is judged as by `verify`. A FILE with a mistake changes nothing (status 2). Where " +
+        "a guest does not boot, all else is done and the lab runs on (status 4): correct FILE and " +
+        "apply it again.",
+    ],
+    examples: [
+      ["uml-lab apply lab.yaml --dry-run", "what would be changed, and what restarted"],
+      ["uml-lab apply lab.yaml", "do it, and measure who reaches whom"],
+    ],
+  },
+  {
     name: "grade",
     summary: "grade the submissions of an assignment, each in a lab of its own",
     arguments: [{ name: "ASSIGNMENT", kind: "file" }],
@@ -555,7 +581,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     notes: [
       "A and B are GUEST:ethN, GUEST (its first interface without a cable) or a switch. An interface is " +
         "free where the file has it without a link, or where its cable was removed. Keys: name, vlan " +
-        "and trunk (10,20) of ports at switches, and those of `link set`.",
+        "and trunk (10,20) of ports at switches, and those of `link set`. A loop of switches is " +
+        "refused unless the file says `allow_loops: true`.",
     ],
     examples: [
       ["uml-lab link add alice:eth1 lan2 name=spare delay=5ms", ""],

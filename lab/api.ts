@@ -16,9 +16,12 @@ import type {
 } from "../net/control/messages.ts";
 import type { ExplainRequest } from "./explain/explain.ts";
 import type { Explanation } from "./explain/explanation.ts";
+import type { Parts } from "./parts.ts";
+import type { Change } from "./plan/change.ts";
 import type { ExpectPlan } from "./plan/expect-plan.ts";
+import type { LabPlan } from "./plan/plan.ts";
 
-export type { ExplainRequest, Explanation };
+export type { Change, ExplainRequest, Explanation };
 
 export type GuestState = GuestPhase | "paused" | "debugged" | "stopped" | "failed";
 
@@ -307,6 +310,33 @@ export interface KeptDisks {
   }[];
 }
 
+export interface ApplyOptions {
+  readonly file: string;
+  /** Only what differs is told; nothing is touched. */
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  readonly onEvent: OnLabEvent;
+  /** Date.now() at the start of the command, for `timing.totalMs`. */
+  readonly startedAt: number;
+}
+
+/** A plan that a running lab is brought to. */
+export interface PlanApplication {
+  readonly plan: LabPlan;
+  /** What its guests are made of; absent: only what differs is asked. */
+  readonly parts?: Parts | undefined;
+  readonly startedAt: number;
+  readonly checkMs: number;
+}
+
+/** What `apply` did, or would do. Its JSON is a contract; fields may be added. */
+export interface AppliedPlan {
+  readonly lab: string;
+  readonly changes: readonly Change[];
+  /** As of `verify`; null of a dry run. */
+  readonly report: Report | null;
+}
+
 /** A cable for a running lab. */
 export interface LinkAddition {
   /** `GUEST`, `GUEST:ethN` or a switch: what there is, with no cable yet. */
@@ -322,6 +352,16 @@ export interface LinkAddition {
 export interface RunningLab extends AsyncDisposable {
   readonly name: string;
   status(): Promise<LabStatus>;
+  /** What it is, by its file and what was applied since. */
+  plan(): Promise<LabPlan>;
+  /**
+   * Brings it to another plan, and judges it. Throws USAGE, GUEST_BOOT, GUEST_SETUP and what ways
+   * out throw, when all else is done; the lab runs on.
+   */
+  apply(
+    application: PlanApplication,
+    options: { signal: AbortSignal; onEvent: OnLabEvent },
+  ): Promise<AppliedPlan>;
   verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report>;
   /** Judges other expectations than the topology's, on the running lab. */
   assess(

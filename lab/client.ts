@@ -10,6 +10,7 @@ import { isAlive } from "../base/processes.ts";
 import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 import type { CaptureCounters } from "../net/control/messages.ts";
 import type {
+  AppliedPlan,
   Assessment,
   CaptureRequest,
   DebugSession,
@@ -18,6 +19,7 @@ import type {
   LabStatus,
   LinkAddition,
   OnLabEvent,
+  PlanApplication,
   Report,
   RunningLab,
   SavedDisks,
@@ -27,15 +29,19 @@ import { STREAM } from "./control/frames.ts";
 import {
   type ClientMessage,
   fromWireError,
+  fromWirePlan,
   type GuestOperation,
   type LinkChange,
   type Request,
   type ServerMessage,
+  toWirePlan,
+  type WirePlan,
 } from "./control/messages.ts";
 import { Peer } from "./control/peer.ts";
 import type { ExplainRequest } from "./explain/explain.ts";
 import type { Explanation } from "./explain/explanation.ts";
 import type { ExpectPlan } from "./plan/expect-plan.ts";
+import type { LabPlan } from "./plan/plan.ts";
 import { awaitEnd, type Remains } from "./remains.ts";
 import { controlPath, readRecord, recordedProcesses } from "./run-folder.ts";
 
@@ -109,6 +115,18 @@ export class LabClient implements RunningLab {
 
   async status(): Promise<LabStatus> {
     return (await this.request({ op: "status" })) as LabStatus;
+  }
+
+  async plan(): Promise<LabPlan> {
+    return fromWirePlan((await this.request({ op: "plan" })) as WirePlan);
+  }
+
+  async apply(
+    { plan, ...request }: PlanApplication,
+    options: { signal: AbortSignal; onEvent: OnLabEvent },
+  ): Promise<AppliedPlan> {
+    const wire = { op: "apply" as const, plan: toWirePlan(plan), ...request };
+    return (await this.request(wire, options)) as AppliedPlan;
   }
 
   async verify(options: { signal: AbortSignal; onEvent: OnLabEvent }): Promise<Report> {

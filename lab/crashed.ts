@@ -42,6 +42,8 @@ export class CrashedLab implements RunningLab {
   }
 
   status = () => this.#refuse();
+  plan = () => this.#refuse();
+  apply = () => this.#refuse();
   verify = () => this.#refuse();
   assess = () => this.#refuse();
   restart = () => this.#refuse();

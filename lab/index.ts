@@ -4,8 +4,10 @@ export { LabError, LabErrors, type SourcePosition } from "../base/errors.ts";
 export type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 export type { Impairment } from "../net/control/messages.ts";
 export type {
+  AppliedPlan,
   Assessment,
   CaptureRequest,
+  Change,
   CheckResult,
   ExpectationResult,
   FlowResult,

@@ -8,18 +8,26 @@ import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { LabError, LabErrors } from "../base/errors.ts";
+import { LabError } from "../base/errors.ts";
 import { cacheFolder } from "../base/folders.ts";
 import { isAlive, type ProcessRecord, recordProcess } from "../base/processes.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import { leanHint } from "../kernel/lean-hint.ts";
-import type { EnsureOptions } from "../kernel/progress.ts";
-import type { LabSummary, OnLabEvent, Report, RunningLab, UpOptions } from "./api.ts";
+import type {
+  AppliedPlan,
+  ApplyOptions,
+  LabSummary,
+  OnLabEvent,
+  Report,
+  RunningLab,
+  UpOptions,
+} from "./api.ts";
 import { LabClient } from "./client.ts";
-import { type DisksWish, toWirePlan } from "./control/messages.ts";
+import { toWirePlan } from "./control/messages.ts";
 import { CrashedLab, mendLab } from "./crashed.ts";
 import { clearAbandonedDisks } from "./disks/kept.ts";
 import { checkPorts } from "./free-ports.ts";
+import { ensureParts, ensuring } from "./parts.ts";
 import type { GuestPlan, LabPlan } from "./plan/plan.ts";
 import {
   abandonedFolders,
@@ -61,11 +69,8 @@ export async function upPlan(
     await checkPorts(plan);
     const checkMs = Date.now() - startedAt;
     if (debug !== undefined) checkGuest(plan, debug.guest);
-    const ensuring = { signal, onProgress: progressTo(onEvent) };
-    const [{ kernels, images, passt }, disks] = await Promise.all([
-      ensureParts(plan, ensuring),
-      disksWish(plan, options, ensuring),
-    ]);
+    const parts = await ensureParts(plan, options);
+    const { kernels, images } = parts;
     examine(images);
     signal.throwIfAborted();
     const hint = leanHint(kernels.auto);
@@ -73,7 +78,7 @@ export async function upPlan(
     const lab = supervisor.connect(plan.name);
     if (debug !== undefined) {
       const guest = plan.guests.find(({ name }) => name === debug.guest) as GuestPlan;
-      await debug.prepare(kernels[guest.kernel] as Kernel, ensuring);
+      await debug.prepare(kernels[guest.kernel] as Kernel, ensuring(options));
       onEvent = (event) => {
         if (event.type !== "held") return options.onEvent(event);
         debugging = debug.debug(lab);
@@ -84,14 +89,11 @@ export async function upPlan(
       {
         op: "begin",
         plan: toWirePlan(plan),
-        kernels,
-        images,
+        ...parts,
         startedAt,
         checkMs,
-        ...(passt === undefined ? {} : { passt }),
         ...(options.record === undefined ? {} : { record: options.record }),
         ...(options.tied === undefined ? {} : { tied: options.tied }),
-        ...(disks === undefined ? {} : { disks }),
         ...(debug === undefined ? {} : { debug: debug.guest }),
       },
       { onEvent, signal: AbortSignal.any([signal, undebuggable.signal]) },
@@ -129,6 +131,17 @@ export async function findLab(nameOrFile?: string): Promise<RunningLab> {
   return found.state === "crashed"
     ? new CrashedLab(found)
     : LabClient.connect(found.name, labFolder(found.name));
+}
+
+/** Brings the lab of a topology file to what the file says now. Throws NO_SUCH_LAB where it does not run. */
+export async function applyLab(options: ApplyOptions): Promise<AppliedPlan> {
+  const { applyFile } = await import("./apply-file.ts");
+  return applyFile(options, async ({ name }) => {
+    if (summaries().some((lab) => lab.name === name)) return findLab(name);
+    throw new LabError("NO_SUCH_LAB", `lab ${name} is not running`, {
+      hint: `uml-lab up ${options.file}`,
+    });
+  });
 }
 
 /**
@@ -172,15 +185,8 @@ const CACHE_ROOMS = [
 ];
 
 async function readPlan(file: string): Promise<LabPlan> {
-  const [{ readTopology }, { makePlan }, { notYet }] = await Promise.all([
-    import("./topology/read.ts"),
-    import("./plan/make-plan.ts"),
-    import("./topology/not-yet.ts"),
-  ]);
-  const topology = await readTopology(file, process.env);
-  const missing = notYet(topology);
-  if (missing.length > 0) throw new LabErrors(missing);
-  return makePlan(topology);
+  const { planFile } = await import("./plan/plan-file.ts");
+  return planFile(file, process.env, { toRun: true });
 }
 
 /** Refuses when the lab runs; removes what an earlier one left when it crashed. */
@@ -197,60 +203,6 @@ function checkGuest({ name, guests }: LabPlan, guest: string): void {
   throw new LabError("NO_SUCH_GUEST", `lab ${name} has no guest ${guest}`, {
     hint: `one of ${guests.map((one) => one.name).join(", ")}`,
   });
-}
-
-interface Parts {
-  readonly kernels: Record<string, Kernel>;
-  readonly images: Record<string, Image>;
-  /** The program behind ways out, where there are any. */
-  readonly passt: string | undefined;
-}
-
-async function ensureParts(plan: LabPlan, options: EnsureOptions): Promise<Parts> {
-  const [{ ensureKernel }, { ensureImage }] = await Promise.all([
-    import("../kernel/kernels.ts"),
-    import("../kernel/images.ts"),
-  ]);
-  const all = async <T>(names: Iterable<string>, ensure: (name: string) => Promise<T>) =>
-    Object.fromEntries(
-      await Promise.all([...new Set(names)].map(async (name) => [name, await ensure(name)])),
-    ) as Record<string, T>;
-  const [kernels, images, passt] = await Promise.all([
-    all(
-      plan.guests.map(({ kernel }) => kernel),
-      (choice) => ensureKernel(choice, options),
-    ),
-    all(
-      plan.guests.map(({ image }) => image),
-      (reference) => ensureImage(reference, options),
-    ),
-    plan.guests.some(({ outlet }) => outlet !== null)
-      ? import("../kernel/tools.ts").then(({ ensureTool }) => ensureTool("passt", options))
-      : undefined,
-  ]);
-  return { kernels, images, passt };
-}
-
-/** What the command asked for guests' disks. Throws USAGE where there is nothing to ask it for. */
-async function disksWish(
-  { guests, file }: LabPlan,
-  { keep = false, fresh = false, resume }: Pick<UpOptions, "keep" | "fresh" | "resume">,
-  options: EnsureOptions,
-): Promise<DisksWish | undefined> {
-  if (guests.every(({ diskBytes }) => diskBytes === undefined)) {
-    if (!keep && !fresh && resume === undefined) return undefined;
-    const asked = keep ? "--keep" : fresh ? "--fresh" : "--resume";
-    throw new LabError("USAGE", `${asked}: no guest of ${file} has a disk`, {
-      hint: "give a guest one: `disk: 1G`",
-    });
-  }
-  const { ensureTool } = await import("../kernel/tools.ts");
-  const mke2fs = await ensureTool("mke2fs", options);
-  return { keep, fresh, mke2fs, ...(resume === undefined ? {} : { resume }) };
-}
-
-function progressTo(onEvent: OnLabEvent): NonNullable<EnsureOptions["onProgress"]> {
-  return (progress) => onEvent({ type: "progress", ...progress });
 }
 
 /** A supervisor's process before its lab stands: it ends with the connection it was born with. */

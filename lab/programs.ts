@@ -11,6 +11,7 @@ import { parseBitsPerSecond, parseBytes, parseDurationNs, parseFraction } from "
 import type { ExecRequest, GuestProcess } from "../kernel/guest/spec.ts";
 import type { CaptureCounters, Impairment } from "../net/control/messages.ts";
 import type {
+  AppliedPlan,
   CaptureRequest,
   LabStatus,
   LabSummary,
@@ -89,6 +90,24 @@ export class Lab implements AsyncDisposable {
   verify(options: Pick<LabOptions, "signal" | "onEvent"> = {}): Promise<Report> {
     const { signal = NEVER, onEvent = NOBODY } = options;
     return this.#lab.verify({ signal, onEvent });
+  }
+
+  /**
+   * Brings it to what a topology file of its name says now, changing only what differs, and measures
+   * and judges. `dryRun`: only what differs is answered.
+   *
+   * @throws LabErrors of the file, with nothing touched; else LabError, and the lab runs on.
+   */
+  async apply(
+    file: string,
+    options: Pick<LabOptions, "signal" | "onEvent"> & { readonly dryRun?: boolean } = {},
+  ): Promise<AppliedPlan> {
+    const { signal = NEVER, onEvent = NOBODY, dryRun = false } = options;
+    const { applyFile, refuseOther } = await import("./apply-file.ts");
+    return applyFile({ file, dryRun, signal, onEvent, startedAt: Date.now() }, async (plan) => {
+      refuseOther(this.name, plan);
+      return findLab(this.name);
+    });
   }
 
   status(): Promise<LabStatus> {

@@ -5,8 +5,9 @@
 
 import { rmSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
-import type { FabricAnswers, FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
+import type { FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
 import { FabricCore, type Listening } from "./fabric-core.ts";
+import { type AnsweredAtOnce, perform } from "./fabric-requests.ts";
 import * as libc from "./libc/libc.ts";
 import type { Nic } from "./nic.ts";
 import type { Outlet } from "./outlet.ts";
@@ -128,64 +129,9 @@ function handleLine(line: string): void {
       core.stopCapture(request.capture, (recorded) => {
         tell({ id, ok: true, ...(recorded === undefined ? {} : { recorded }) });
       });
-    } else tell({ id, ok: true, ...handle(request as AnsweredAtOnce) });
+    } else tell({ id, ok: true, ...perform(core, request as AnsweredAtOnce) });
   } catch (error) {
     tell({ id, ok: false, message: messageOf(error) });
-  }
-}
-
-type AnsweredAtOnce = Exclude<FabricRequest, { readonly op: "capture-stop" }>;
-
-function handle(request: AnsweredAtOnce): FabricAnswers | undefined {
-  switch (request.op) {
-    case "add-nic":
-      core.addNic(request.spec);
-      return undefined;
-    case "add-switch":
-      core.addSwitch(request.spec);
-      return undefined;
-    case "add-outlet":
-      core.addOutlet(request.spec);
-      return undefined;
-    case "remove-outlet":
-      core.removeOutlet(request.outlet);
-      return undefined;
-    case "add-link":
-      core.addLink(request.spec);
-      return undefined;
-    case "remove-nic":
-      core.removeNic(request.nic);
-      return undefined;
-    case "remove-switch":
-      core.removeSwitch(request.switch);
-      return undefined;
-    case "remove-link":
-      core.removeLink(request.link);
-      return undefined;
-    case "set-link":
-      core.setImpairments(request.link, request.impairments);
-      return undefined;
-    case "link-state":
-      core.setLinkState(request.link, request.up);
-      return undefined;
-    case "capture-start":
-      core.startCapture(request.spec);
-      return undefined;
-    case "watch-start":
-      core.startWatch(request.spec);
-      return undefined;
-    case "watch-stop":
-      core.stopWatch(request.watch);
-      return undefined;
-    case "trace-start":
-      core.startTrace(request.spec);
-      return undefined;
-    case "trace-stop":
-      return { trace: core.stopTrace(request.trace) };
-    case "counters":
-      return { counters: core.counters() };
-    default:
-      throw new Error(`unknown request ${JSON.stringify(request)}`);
   }
 }
 

@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { LabError, messageOf } from "../../base/errors.ts";
 import type { LabStatus } from "../../lab/api.ts";
+import type { LabPlan } from "../../lab/plan/plan.ts";
 import { optionValue, type Words } from "../command.ts";
 import type { Context } from "../context.ts";
 import type { GraphFormat } from "../engine.ts";
@@ -23,8 +24,7 @@ export async function run(context: Context, words: Words): Promise<number> {
   const output = optionValue(words, "output");
   const ending = output === undefined ? undefined : BY_ENDING[extname(output)];
   const format = (optionValue(words, "format") as GraphFormat | undefined) ?? ending ?? "text";
-  const { file, live } = await subjectOf(context, words.args[0]);
-  const plan = await context.engine.planFile(file, context.env, { toRun: false });
+  const { plan, live } = await subjectOf(context, words.args[0]);
   const drawing = await context.engine.drawGraph(plan, format, live);
   const text = drawing.endsWith("\n") ? drawing : `${drawing}\n`;
   if (output === undefined) await context.stdout.write(text);
@@ -41,16 +41,18 @@ export async function run(context: Context, words: Words): Promise<number> {
 }
 
 interface Subject {
-  readonly file: string;
+  readonly plan: LabPlan;
   /** How a running lab is now. */
   readonly live?: LabStatus;
 }
 
 async function subjectOf(context: Context, word: string | undefined): Promise<Subject> {
-  if (word !== undefined && (looksLikeFile(word) || existsSync(word))) return { file: word };
+  const read = async (file: string) => ({
+    plan: await context.engine.planFile(file, context.env, { toRun: false }),
+  });
+  if (word !== undefined && (looksLikeFile(word) || existsSync(word))) return read(word);
   const here = topologyFiles(".");
-  if (word === undefined && here.length === 1) return { file: here[0] as string };
+  if (word === undefined && here.length === 1) return read(here[0] as string);
   await using lab = await findLab(context, word);
-  const live = await lab.status();
-  return { file: live.file, live };
+  return { plan: await lab.plan(), live: await lab.status() };
 }

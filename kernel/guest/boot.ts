@@ -19,17 +19,19 @@ import { INBOX_BYTES } from "../agent/protocol.ts";
 import { endTracer } from "../debug/debugger-left.ts";
 import { ensureInitramfs } from "../initramfs/initramfs.ts";
 import { AgentConnection } from "./agent-connection.ts";
+import { changeSetup } from "./change-setup.ts";
 import { kernelCommandLine } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { hostProcessesOf, isTraced, kernelProcessOf, stateOf } from "./host-processes.ts";
 import { chooseSandbox, planSandbox } from "./sandbox.ts";
-import { applySetup } from "./setup.ts";
+import { applySetup, type SetupAgent } from "./setup.ts";
 import type {
   BootOptions,
   ExecRequest,
   ExecResult,
   GuestExit,
   GuestProcess,
+  GuestSetup,
   GuestSpec,
   RunningGuest,
 } from "./spec.ts";
@@ -159,6 +161,8 @@ class Guest implements RunningGuest {
   readonly #cleanups: Cleanups;
   readonly #console: Console;
   readonly #agent: AgentConnection;
+  /** What it is, and is made again when it reboots itself. */
+  #setup: GuestSetup;
   #record: ProcessRecord | undefined;
   #bootMs = 0;
   /** Its agent said its first word: it can be asked to power off. */
@@ -176,6 +180,7 @@ class Guest implements RunningGuest {
   ) {
     this.name = spec.name;
     this.#spec = spec;
+    this.#setup = spec.setup;
     this.#startedAt = startedAt;
     this.#cleanups = cleanups;
     this.#record = child.pid === undefined ? undefined : recordProcess(child.pid);
@@ -242,7 +247,7 @@ class Guest implements RunningGuest {
   }
 
   get #env(): Readonly<Record<string, string>> {
-    return { ...BASE_ENV, ...this.#spec.image.process?.env, ...this.#spec.setup.env };
+    return { ...BASE_ENV, ...this.#spec.image.process?.env, ...this.#setup.env };
   }
 
   async boot(options: BootOptions): Promise<void> {
@@ -301,17 +306,21 @@ class Guest implements RunningGuest {
   }
 
   #setUp(signal: AbortSignal): Promise<void> {
-    return applySetup(
-      this.name,
-      this.#spec.setup,
-      {
-        writeFile: (path, content, mode) => this.#agent.writeFile(path, content, mode),
-        netlink: (messages) => this.#agent.netlink(messages),
-        run: (command) => this.run({ command: ["sh", "-c", command] }),
-        startImage: () => this.#startImage(),
-      },
-      signal,
-    );
+    return applySetup(this.name, this.#setup, this.#setupAgent, signal);
+  }
+
+  async change(setup: GuestSetup): Promise<void> {
+    await changeSetup(this.name, this.#setup, setup, this.#setupAgent);
+    this.#setup = setup;
+  }
+
+  get #setupAgent(): SetupAgent {
+    return {
+      writeFile: (path, content, mode) => this.#agent.writeFile(path, content, mode),
+      netlink: (messages) => this.#agent.netlink(messages),
+      run: (command) => this.run({ command: ["sh", "-c", command] }),
+      startImage: () => this.#startImage(),
+    };
   }
 
   #startImage(): void {

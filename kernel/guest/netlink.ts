@@ -11,7 +11,9 @@ const NLMSG_ERROR = 2;
 const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 
 const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
@@ -35,6 +37,8 @@ const RTA_GATEWAY = 5;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
+/** Of a route to delete: any. */
+const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;
 
 const AF_INET = 2;
@@ -121,6 +125,20 @@ export function addAddress(
   return message(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sequence, parts);
 }
 
+export function removeAddress(
+  sequence: number,
+  index: number,
+  { address, prefixLength }: InterfaceAddress,
+): Buffer {
+  const header = Buffer.alloc(8); // struct ifaddrmsg
+  header[0] = familyOf(address);
+  header[1] = prefixLength;
+  header.writeUInt32LE(index, 4);
+  const value = bytesOf(address);
+  const parts = [header, attribute(IFA_LOCAL, value), attribute(IFA_ADDRESS, value)];
+  return message(RTM_DELADDR, NLM_F_ACK, sequence, parts);
+}
+
 /** A route through a neighbour; the kernel finds the interface. `to` undefined: the default. */
 export function addRoute(
   sequence: number,
@@ -135,6 +153,24 @@ export function addRoute(
   header[6] = RT_SCOPE_UNIVERSE;
   header[7] = RTN_UNICAST;
   return message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sequence, [
+    header,
+    ...(to === undefined ? [] : [attribute(RTA_DST, bytesOf(to.address))]),
+    attribute(RTA_GATEWAY, bytesOf(via)),
+  ]);
+}
+
+/** Whoever made it. */
+export function removeRoute(
+  sequence: number,
+  to: InterfaceAddress | undefined,
+  via: IpAddress,
+): Buffer {
+  const header = Buffer.alloc(12); // struct rtmsg
+  header[0] = familyOf(via);
+  header[1] = to?.prefixLength ?? 0;
+  header[4] = RT_TABLE_MAIN;
+  header[6] = RT_SCOPE_NOWHERE;
+  return message(RTM_DELROUTE, NLM_F_ACK, sequence, [
     header,
     ...(to === undefined ? [] : [attribute(RTA_DST, bytesOf(to.address))]),
     attribute(RTA_GATEWAY, bytesOf(via)),

@@ -32,9 +32,12 @@ export interface SetupAgent {
   startImage(): void;
 }
 
-interface Step {
+/** One routing message. */
+export interface Step {
   readonly what: string;
   readonly message: Buffer;
+  /** Errors that mean that it is done already. */
+  readonly excused?: readonly number[];
 }
 
 /** Messages in one frame: their answers must fit the guest's socket buffer. */
@@ -69,19 +72,7 @@ export async function applySetup(
   const answer = setup.interfaces.length > 0 ? agent.netlink(dumpLinks()) : undefined;
   await settle([...done, ...(answer ? [answer.then(() => {})] : [])]);
   if (answer !== undefined) {
-    const steps = networkSteps(setup, parseLinks(await answer), fail);
-    await settle(
-      chunksOf(steps, BATCH).map(async (batch) => {
-        const errors = parseAcknowledgements(
-          await agent.netlink(Buffer.concat(batch.map(({ message }) => message))),
-        );
-        for (const { what, message } of batch) {
-          const error = errors.get(message.readUInt32LE(8));
-          if (error === undefined) throw fail(`${what}: no answer`);
-          if (error !== 0) throw fail(`${what}: ${errnoText(error).message}`);
-        }
-      }),
-    );
+    await takeSteps(networkSteps(setup, parseLinks(await answer), fail), agent, fail);
   }
   await settle(
     setup.files.map(({ path, content, mode }) =>
@@ -108,8 +99,29 @@ export async function applySetup(
   }
 }
 
+/** In their order. Throws what `fail` makes of the first that went wrong. */
+export async function takeSteps(
+  steps: readonly Step[],
+  agent: Pick<SetupAgent, "netlink">,
+  fail: (what: string) => Error,
+): Promise<void> {
+  await settle(
+    chunksOf(steps, BATCH).map(async (batch) => {
+      const errors = parseAcknowledgements(
+        await agent.netlink(Buffer.concat(batch.map(({ message }) => message))),
+      );
+      for (const { what, message, excused = [] } of batch) {
+        const error = errors.get(message.readUInt32LE(8));
+        if (error === undefined) throw fail(`${what}: no answer`);
+        if (error === 0 || excused.includes(error)) continue;
+        throw fail(`${what}: ${errnoText(error).message}`);
+      }
+    }),
+  );
+}
+
 /** All of them to their end, then the first error: no rejection is left alone. */
-async function settle(promises: readonly Promise<void>[]): Promise<void> {
+export async function settle(promises: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises)) {
     if (result.status === "rejected") throw result.reason;
   }

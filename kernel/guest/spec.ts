@@ -189,6 +189,11 @@ export interface RunningGuest extends AsyncDisposable {
   ): Promise<ExecResult>;
   readFile(path: string): Promise<Uint8Array>;
   writeFile(path: string, content: Uint8Array, mode?: number): Promise<void>;
+  /**
+   * Makes it what another setup says, in place: host table, sysctl, addresses, routes, files, and the
+   * environment of commands. What only a boot can change is left. Throws GUEST_SETUP, GUEST_FAILED.
+   */
+  change(setup: GuestSetup): Promise<void>;
   /** What the console is sent (console input); output is in `consolePath` and this stream. */
   readonly console: { readonly input: Writable; readonly output: Readable };
   /** SIGSTOP and SIGCONT to all of its host processes. */

@@ -5,10 +5,11 @@
  */
 
 import { LabError } from "../../base/errors.ts";
-import type { ExecRequest, Image, Kernel } from "../../kernel/guest/spec.ts";
+import type { ExecRequest } from "../../kernel/guest/spec.ts";
 import type { Impairment } from "../../net/control/messages.ts";
 import type { CaptureRequest, LabEvent, LinkAddition, Report } from "../api.ts";
 import type { ExplainRequest } from "../explain/explain.ts";
+import type { Parts } from "../parts.ts";
 import type { ExpectPlan } from "../plan/expect-plan.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 
@@ -59,25 +60,10 @@ export function fromWirePlan(plan: WirePlan): LabPlan {
   };
 }
 
-/** What is to become of guests' disks; only where a guest has one. */
-export interface DisksWish {
-  readonly keep: boolean;
-  readonly fresh: boolean;
-  /** A save to begin from; absolute. */
-  readonly resume?: string;
-  /** The program that formats. */
-  readonly mke2fs: string;
-}
-
 /** All that a supervisor needs to make the lab. */
-export interface BeginRequest {
+export interface BeginRequest extends Parts {
   readonly op: "begin";
   readonly plan: WirePlan;
-  /** By the words the topology uses. */
-  readonly kernels: Readonly<Record<string, Kernel>>;
-  readonly images: Readonly<Record<string, Image>>;
-  /** The passt program, where guests have ways out. */
-  readonly passt?: string;
   /** Date.now() at the start of the command. */
   readonly startedAt: number;
   readonly checkMs: number;
@@ -85,9 +71,19 @@ export interface BeginRequest {
   readonly record?: string;
   /** The lab ends when this connection does. */
   readonly tied?: boolean;
-  readonly disks?: DisksWish;
   /** A guest whose kernel waits for a debugger before it begins. */
   readonly debug?: string;
+}
+
+/** The lab is to be what the plan says. Answers AppliedPlan. */
+export interface ApplyRequest {
+  readonly op: "apply";
+  readonly plan: WirePlan;
+  /** Absent: only what differs is asked. */
+  readonly parts?: Parts | undefined;
+  /** Date.now() at the start of the command. */
+  readonly startedAt: number;
+  readonly checkMs: number;
 }
 
 export type GuestOperation = "restart" | "stop" | "start" | "pause" | "resume";
@@ -99,6 +95,9 @@ export interface LinkChange {
 
 export type Request =
   | BeginRequest // answers a Report; only on the connection that the supervisor is born with
+  | ApplyRequest
+  /** Answers a WirePlan: what the lab is now. */
+  | { readonly op: "plan" }
   | { readonly op: "status" }
   | { readonly op: "verify" }
   /** Answers what holds of other expectations than the plan's. */

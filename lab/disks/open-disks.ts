@@ -8,7 +8,7 @@
  *     --fresh, --resume FILE -> new or from a save, gone with the lab; kept ones are left alone
  */
 
-import { renameSync, statSync, truncateSync } from "node:fs";
+import { renameSync, rmSync, statSync, truncateSync } from "node:fs";
 import { Cleanups } from "../../base/cleanups.ts";
 import { LabError } from "../../base/errors.ts";
 import { recordProcess } from "../../base/processes.ts";
@@ -27,7 +27,14 @@ import {
 } from "./places.ts";
 import { unpackSave } from "./save.ts";
 
-export interface DisksRequest {
+/** What it takes to make disks while somebody waits. */
+export interface DiskTools {
+  readonly mke2fs: string;
+  readonly signal: AbortSignal;
+  readonly onNotice: (message: string) => void;
+}
+
+export interface DisksRequest extends DiskTools {
   readonly lab: string;
   readonly file: string;
   /** By guest. */
@@ -36,9 +43,6 @@ export interface DisksRequest {
   readonly fresh: boolean;
   /** A save to begin from; absolute. */
   readonly resume: string | undefined;
-  readonly mke2fs: string;
-  readonly signal: AbortSignal;
-  readonly onNotice: (message: string) => void;
 }
 
 /** A running lab's disks. Disposing it removes those that are not kept. */
@@ -48,6 +52,10 @@ export interface OpenDisks extends AsyncDisposable {
   /** Undefined for a guest without a disk. */
   fileOf(guest: string): string | undefined;
   record(): DisksRecord;
+  /** Makes what is missing of these, and grows what is to be larger. */
+  fit(wanted: DisksRequest["wanted"], tools: DiskTools): Promise<void>;
+  /** Guests that have none any more: their disks go, unless they are kept. */
+  leave(guests: readonly string[]): void;
   /** The lab never came to be: what was made for it goes, even if it was to be kept. */
   abandon(): Promise<void>;
 }
@@ -110,13 +118,26 @@ async function makeNew(request: DisksRequest): Promise<OpenDisks> {
   return open(keptFolder(lab), disks.record(), { kept: true, made: true }, lock);
 }
 
-/** Makes what is missing, grows what is to be larger, writes down what there is. */
 async function fill(
   folder: string,
   before: Readonly<Record<string, DiskRecord>>,
-  { lab, file, wanted, keep, mke2fs, signal, onNotice }: DisksRequest,
+  request: DisksRequest,
   lock: Disposable,
 ): Promise<OpenDisks> {
+  const { lab, file, wanted, keep } = request;
+  const disks = await fitDisks(folder, before, wanted, request);
+  const record: DisksRecord = { lab, file, usedAt: new Date().toISOString(), disks };
+  writeDisksRecord(folder, record);
+  return open(folder, record, { kept: keep, made: Object.keys(before).length === 0 }, lock);
+}
+
+/** Makes what is missing, grows what is to be larger; answers all that there are then. */
+async function fitDisks(
+  folder: string,
+  before: Readonly<Record<string, DiskRecord>>,
+  wanted: DisksRequest["wanted"],
+  { mke2fs, signal, onNotice }: DiskTools,
+): Promise<Record<string, DiskRecord>> {
   const disks: Record<string, DiskRecord> = { ...before };
   await Promise.all(
     Object.entries(wanted).map(async ([guest, { bytes, image }]) => {
@@ -141,14 +162,12 @@ async function fill(
       disks[guest] = { bytes: most, image };
     }),
   );
-  const record: DisksRecord = { lab, file, usedAt: new Date().toISOString(), disks };
-  writeDisksRecord(folder, record);
-  return open(folder, record, { kept: keep, made: Object.keys(before).length === 0 }, lock);
+  return disks;
 }
 
 function open(
   folder: string,
-  record: DisksRecord,
+  first: DisksRecord,
   { kept, made }: { readonly kept: boolean; readonly made: boolean },
   lock: Disposable,
 ): OpenDisks {
@@ -158,11 +177,25 @@ function open(
     lock[Symbol.dispose]();
   };
   let closing: Promise<void> | undefined;
+  let record = first;
+  const write = (disks: DisksRecord["disks"]) => {
+    record = { ...record, disks };
+    writeDisksRecord(folder, record);
+  };
   return {
     folder,
     kept,
     fileOf: (guest) => (guest in record.disks ? diskPath(folder, guest) : undefined),
     record: () => record,
+    fit: async (wanted, tools) => write(await fitDisks(folder, record.disks, wanted, tools)),
+    leave: (guests) => {
+      const gone = guests.filter((guest) => guest in record.disks);
+      if (kept || gone.length === 0) return;
+      for (const guest of gone) rmSync(diskPath(folder, guest), { force: true });
+      write(
+        Object.fromEntries(Object.entries(record.disks).filter(([guest]) => !gone.includes(guest))),
+      );
+    },
     abandon: () => {
       closing ??= close(!kept || made);
       return closing;

@@ -13,7 +13,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { LabError, messageOf } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
-import type { BootOptions, GuestSpec, RunningGuest } from "../../kernel/guest/spec.ts";
+import type { BootOptions, GuestSetup, GuestSpec, RunningGuest } from "../../kernel/guest/spec.ts";
 import type { GuestState } from "../api.ts";
 import type { Limiter } from "../limiter.ts";
 import { Debugging } from "./debugging.ts";
@@ -30,8 +30,8 @@ export interface GuestKeeperOptions {
 }
 
 export class GuestKeeper {
-  readonly spec: GuestSpec;
   readonly #options: GuestKeeperOptions;
+  #spec: GuestSpec;
   #state: GuestState = "stopped";
   #guest: RunningGuest | undefined;
   #bootMs: number | null = null;
@@ -48,7 +48,12 @@ export class GuestKeeper {
 
   constructor(options: GuestKeeperOptions) {
     this.#options = options;
-    this.spec = options.spec;
+    this.#spec = options.spec;
+  }
+
+  /** What it is, or will be at its next boot. */
+  get spec(): GuestSpec {
+    return this.#spec;
   }
 
   get name(): string {
@@ -145,6 +150,21 @@ export class GuestKeeper {
     return this.#next(async () => {
       await this.#end();
       await this.#boot(signal);
+    });
+  }
+
+  /** Its next kernel is made of this. */
+  replan(spec: GuestSpec): Promise<void> {
+    return this.#next(async () => {
+      this.#spec = spec;
+    });
+  }
+
+  /** Changes it in place where it runs, and for its next boot. Throws GUEST_SETUP, GUEST_FAILED. */
+  change(setup: GuestSetup): Promise<void> {
+    return this.#next(async () => {
+      if (this.#guest !== undefined) await this.guest.change(setup);
+      this.#spec = { ...this.#spec, setup };
     });
   }
 

@@ -1,5 +1,6 @@
 /** The guests of a running lab: a keeper and a plan each, and the CPUs they share. */
 
+import { isDeepStrictEqual } from "node:util";
 import { LabError } from "../../base/errors.ts";
 import type { ProcessRecord } from "../../base/processes.ts";
 import type {
@@ -58,8 +59,9 @@ export class Guests implements AsyncDisposable {
     return [...this.#kept.values()].map(({ keeper }) => keeper);
   }
 
-  get plans(): GuestPlan[] {
-    return [...this.#kept.values()].map(({ plan }) => plan);
+  /** Each as it is, with what it was planned to be. */
+  get states(): { readonly plan: GuestPlan; readonly state: GuestState }[] {
+    return [...this.#kept.values()].map(({ plan, keeper }) => ({ plan, state: keeper.state }));
   }
 
   /** Throws NO_SUCH_GUEST. */
@@ -96,6 +98,34 @@ export class Guests implements AsyncDisposable {
       folder: guestFolder(this.#options.folder, plan.name),
       setup: setupWithOutlet(plan.setup, plan.outlet),
     };
+  }
+
+  /** What the guest is at its next boot. */
+  async replan(plan: GuestPlan, parts: GuestParts): Promise<void> {
+    const kept = this.#kept.get(plan.name) as Kept;
+    await kept.keeper.replan(this.#specOf(plan, parts, kept.keeper.spec.cpu));
+    kept.plan = plan;
+  }
+
+  /** In place; where nothing of it concerns the guest's kernel, the guest is not asked. */
+  async change(plan: GuestPlan): Promise<void> {
+    const kept = this.#kept.get(plan.name) as Kept;
+    const setup = setupWithOutlet(plan.setup, plan.outlet);
+    if (!isDeepStrictEqual(kept.keeper.spec.setup, setup)) await kept.keeper.change(setup);
+    kept.plan = plan;
+  }
+
+  /** Ends it; nothing of it is left but its folder. */
+  async remove(name: string): Promise<void> {
+    await this.#kept.get(name)?.keeper[Symbol.asyncDispose]();
+    this.#kept.delete(name);
+  }
+
+  /** In the order of these names. */
+  arrange(names: readonly string[]): void {
+    const place = new Map(names.map((name, index) => [name, index]));
+    const of = ([name]: [string, Kept]) => place.get(name) ?? names.length;
+    this.#kept = new Map([...this.#kept].sort((a, b) => of(a) - of(b)));
   }
 
   /** The first of those that have the fewest guests. */

@@ -32,10 +32,13 @@ import type {
 } from "../api.ts";
 import type { GuestOperation, LinkChange } from "../control/messages.ts";
 import type { OpenDisks } from "../disks/open-disks.ts";
+import type { Change } from "../plan/change.ts";
+import { differenceOf } from "../plan/difference.ts";
 import { nicsOf } from "../plan/nics.ts";
 import type { GuestPlan, LabPlan } from "../plan/plan.ts";
 import { inspect, reportOf, round, statusOf } from "./accounts.ts";
 import { addedLink } from "./added-link.ts";
+import { type AppliedLab, applyChanges } from "./apply.ts";
 import { Captures } from "./captures.ts";
 import { type DebugRequest, debugGuest } from "./debugging.ts";
 import type { GuestKeeper } from "./guest-keeper.ts";
@@ -58,14 +61,14 @@ export interface LabOptions {
   readonly images: Readonly<Record<string, Image>>;
   readonly folder: string;
   /** The passt program, where guests have ways out. */
-  readonly passt?: string;
+  readonly passt?: string | undefined;
   readonly since: string;
   readonly fabric: Promise<RunningFabric>;
   readonly machinery: Machinery;
   /** A folder where every frame is recorded. */
   readonly record?: string;
-  /** Absent where no guest has a disk. */
-  readonly disks?: OpenDisks;
+  /** Undefined where no guest has a disk. */
+  readonly disks: () => OpenDisks | undefined;
   /** A guest whose kernel waits for a debugger before it begins. */
   readonly debug?: string;
   readonly onProcess: (what: string, record: ProcessRecord) => void;
@@ -73,6 +76,9 @@ export interface LabOptions {
   readonly onCrash: (problem: string) => void;
   readonly log: (message: string) => void;
 }
+
+/** What a lab is brought to, with what its guests are then made of. */
+export interface AppliedParts extends Pick<LabOptions, "plan" | "kernels" | "images" | "passt"> {}
 
 export interface JudgeOptions {
   /** Date.now() when the command began, and how long the file took to check. */
@@ -90,7 +96,7 @@ export class Lab implements AsyncDisposable {
   /** Other expectations, and why packets die. */
   readonly judging: Judging;
   readonly #options: LabOptions;
-  readonly #plan: LabPlan;
+  #plan: LabPlan;
   readonly #guests: Guests;
   readonly #captures: Captures;
   readonly #cleanups = new Cleanups();
@@ -99,6 +105,7 @@ export class Lab implements AsyncDisposable {
   #timing: BootTiming = { bootMs: 0, readyMs: 0 };
   /** When the last agent answered: performance.now(). */
   #agentsAt = 0;
+  #applying = false;
   #ending = false;
 
   constructor(options: LabOptions) {
@@ -142,14 +149,14 @@ export class Lab implements AsyncDisposable {
       [...new Set(Object.values(images))],
     );
     prepared.catch(() => {}); // awaited below
-    const wiring = await this.#wire(signal);
+    await this.#wire(signal);
     await prepared;
 
     onEvent({ type: "step", step: "boot", detail: count(this.#plan.guests.length, "guest") });
     for (const guest of this.#plan.guests) {
       const held = guest.name === this.#options.debug;
       const onHeld = held ? () => this.#emit({ type: "held", guest: guest.name }) : undefined;
-      this.#guests.add(guest, this.#partsOf(guest, wiring), onHeld);
+      this.#guests.add(guest, this.#partsOf(guest, this.#options), onHeld);
     }
     this.#cleanups.defer("end the guests", () => this.#guests[Symbol.asyncDispose]());
     const first = new AbortController();
@@ -170,7 +177,7 @@ export class Lab implements AsyncDisposable {
     };
   }
 
-  async #wire(signal: AbortSignal): Promise<Wiring> {
+  async #wire(signal: AbortSignal): Promise<void> {
     const { folder, record, passt = "passt", onProcess, log } = this.#options;
     const { switches, guests, links } = this.#plan;
     this.#emit({ type: "step", step: "wire", detail: count(links.length, "link") });
@@ -195,17 +202,82 @@ export class Lab implements AsyncDisposable {
         if (outlet !== null) await wiring.openWayOut(name, outlet, passt);
       }),
     ]);
-    return wiring;
   }
 
-  #partsOf(guest: GuestPlan, wiring: Wiring): GuestParts {
-    const { kernels, images, disks } = this.#options;
-    return {
+  #partsOf(guest: GuestPlan, { kernels, images }: Pick<LabOptions, "kernels" | "images">) {
+    const parts: GuestParts = {
       kernel: kernels[guest.kernel] as Kernel,
       image: images[guest.image] as Image,
-      disk: disks?.fileOf(guest.name),
-      nicSockets: wiring.socketsOf(guest),
+      disk: guest.diskBytes === undefined ? undefined : this.#options.disks()?.fileOf(guest.name),
+      nicSockets: this.#wiring.socketsOf(guest),
     };
+    return parts;
+  }
+
+  /** What it is now. */
+  get plan(): LabPlan {
+    return this.#plan;
+  }
+
+  /** What differs between the lab as it is and a plan of the same name. Throws USAGE. */
+  differenceTo(plan: LabPlan): Change[] {
+    if (plan.name !== this.name || plan.clock !== this.#plan.clock) {
+      const what = plan.name === this.name ? "clock" : "name";
+      throw new LabError("USAGE", `the ${what} of lab ${this.name} can't change while it runs`, {
+        hint: `uml-lab down ${this.name}, and uml-lab up ${plan.file}`,
+      });
+    }
+    const { switches, links, waysOut } = this.#wiring;
+    return differenceOf(
+      {
+        plan: this.#plan,
+        guests: this.#guests.states,
+        switches,
+        links: links.filter(({ ends }) => ends.every(({ kind }) => kind !== "outlet")),
+        waysOut,
+      },
+      plan,
+    );
+  }
+
+  /**
+   * Brings the lab to the plan; guests and cables that it does not change go on undisturbed. Throws
+   * USAGE while another does the same, else as `applyChanges`; the lab runs on.
+   */
+  async apply(
+    { plan, passt = "passt", ...parts }: AppliedParts,
+    changes: readonly Change[],
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<void> {
+    if (this.#applying) {
+      throw new LabError("USAGE", `another apply is changing lab ${this.name}`, {
+        hint: "wait until it is done, and try again",
+      });
+    }
+    this.#applying = true;
+    using _ = this.#listen(onEvent);
+    try {
+      const { prepare } = this.#options.machinery;
+      await prepare(
+        [...new Set(Object.values(parts.kernels))],
+        [...new Set(Object.values(parts.images))],
+      );
+      const lab: AppliedLab = {
+        folder: this.#options.folder,
+        guests: this.#guests,
+        wiring: this.#wiring,
+        disks: this.#options.disks(),
+        passt,
+        partsOf: (guest) => this.#partsOf(guest, parts),
+        onWired: () => {
+          this.#plan = plan;
+        },
+      };
+      await applyChanges(lab, changes, plan, signal, onEvent);
+    } finally {
+      this.#applying = false;
+    }
   }
 
   /** Measures and judges; with `events`, plays the scenario too. Throws the signal's reason. */
@@ -330,7 +402,7 @@ export class Lab implements AsyncDisposable {
   }
 
   async save(file: string, signal: AbortSignal): Promise<SavedDisks> {
-    return saveDisks(this.name, this.#options.disks, this.#guests.keepers, file, signal);
+    return saveDisks(this.name, this.#options.disks(), this.#guests.keepers, file, signal);
   }
 
   async inspect(name: string): Promise<Inspection> {

@@ -9,11 +9,13 @@ import { LabError, messageOf } from "../../base/errors.ts";
 import type { OnLabEvent } from "../api.ts";
 import { STREAM } from "../control/frames.ts";
 import {
+  type ApplyRequest,
   type BeginRequest,
   type ClientMessage,
   type Request,
   type ServerMessage,
   toWireError,
+  toWirePlan,
 } from "../control/messages.ts";
 import { Peer } from "../control/peer.ts";
 import { readConsole } from "./console-reader.ts";
@@ -25,6 +27,11 @@ export interface Supervision {
   readonly lab: () => Lab;
   readonly begin: (
     request: BeginRequest,
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ) => Promise<unknown>;
+  readonly apply: (
+    request: ApplyRequest,
     signal: AbortSignal,
     onEvent: OnLabEvent,
   ) => Promise<unknown>;
@@ -93,6 +100,10 @@ export function serve(socket: Duplex, supervision: Supervision): void {
     switch (request.op) {
       case "begin":
         return supervision.begin(request, signal, onEvent);
+      case "apply":
+        return supervision.apply(request, signal, onEvent);
+      case "plan":
+        return toWirePlan(supervision.lab().plan);
       case "down":
         return supervision.down(onEvent);
       case "status":

@@ -12,9 +12,10 @@ import type { Duplex } from "node:stream";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { type ProcessRecord, recordProcess } from "../../base/processes.ts";
 import type { RunningFabric } from "../../net/fabric.ts";
-import type { OnLabEvent, Report } from "../api.ts";
-import { type BeginRequest, fromWirePlan } from "../control/messages.ts";
+import type { AppliedPlan, OnLabEvent, Report } from "../api.ts";
+import { type ApplyRequest, type BeginRequest, fromWirePlan } from "../control/messages.ts";
 import type { OpenDisks } from "../disks/open-disks.ts";
+import type { DisksWish } from "../parts.ts";
 import type { LabPlan } from "../plan/plan.ts";
 import {
   checkSocketPaths,
@@ -100,6 +101,7 @@ export class Supervisor {
         this.#tied = request.tied ?? false;
         return this.#begin(request, signal, onEvent);
       },
+      apply: (request, signal, onEvent) => this.#apply(request, signal, onEvent),
       down: (onEvent) => this.#end(onEvent),
       log: this.#options.log,
       afterReply: (op, failed) => {
@@ -122,7 +124,7 @@ export class Supervisor {
     this.#claim(request);
     try {
       await this.#listen();
-      const disks = await this.#openDisks(request, plan, signal, onEvent);
+      await this.#openDisks(request.disks, plan, signal, onEvent);
       const lab = new Lab({
         plan,
         kernels: request.kernels,
@@ -131,9 +133,9 @@ export class Supervisor {
         since: (this.#record as LabRecord).since,
         fabric: this.#fabric as Promise<RunningFabric>,
         machinery: this.#options.machinery,
-        ...(request.passt === undefined ? {} : { passt: request.passt }),
+        passt: request.passt,
         ...(request.record === undefined ? {} : { record: request.record }),
-        ...(disks === undefined ? {} : { disks }),
+        disks: () => this.#disks,
         ...(request.debug === undefined ? {} : { debug: request.debug }),
         log: this.#options.log,
         onProcess: (what, record) => recordInFolder(this.#folder, what, record),
@@ -159,33 +161,54 @@ export class Supervisor {
     }
   }
 
-  /** Undefined where no guest has a disk. */
+  /**
+   * Brings the lab to what the plan says, and judges it. `dryRun`: only says what that would be.
+   * What fails leaves the lab running.
+   */
+  async #apply(
+    request: ApplyRequest,
+    signal: AbortSignal,
+    onEvent: OnLabEvent,
+  ): Promise<AppliedPlan> {
+    const lab = this.#runningLab();
+    const plan = fromWirePlan(request.plan);
+    const changes = lab.differenceTo(plan);
+    const result = { lab: lab.name, changes };
+    if (request.parts === undefined) return { ...result, report: null };
+    const { kernels, images, passt, disks } = request.parts;
+    await this.#openDisks(disks, plan, signal, onEvent);
+    try {
+      await lab.apply({ plan, kernels, images, passt }, changes, signal, onEvent);
+    } finally {
+      const { file, guests } = lab.plan;
+      this.#write({ file, guests: guests.length });
+    }
+    const { startedAt, checkMs } = request;
+    const judging = { startedAt, checkMs, events: false };
+    return { ...result, report: await lab.judge(signal, onEvent, judging) };
+  }
+
+  /** Those that guests want: nothing where none has a disk. */
   async #openDisks(
-    { disks }: BeginRequest,
+    disks: DisksWish | undefined,
     { name, file, guests }: LabPlan,
     signal: AbortSignal,
     onEvent: OnLabEvent,
-  ): Promise<OpenDisks | undefined> {
-    if (disks === undefined) return undefined;
-    const { openDisks } = await import("../disks/open-disks.ts");
-    this.#disks = await openDisks({
-      lab: name,
-      file,
-      wanted: Object.fromEntries(
-        guests.flatMap((guest) =>
-          guest.diskBytes === undefined
-            ? []
-            : [[guest.name, { bytes: guest.diskBytes, image: guest.image }]],
-        ),
+  ): Promise<void> {
+    if (disks === undefined) return;
+    const { keep, fresh, resume, mke2fs } = disks;
+    const onNotice = (message: string) => onEvent({ type: "notice", message });
+    const wanted = Object.fromEntries(
+      guests.flatMap((guest) =>
+        guest.diskBytes === undefined
+          ? []
+          : [[guest.name, { bytes: guest.diskBytes, image: guest.image }]],
       ),
-      keep: disks.keep,
-      fresh: disks.fresh,
-      resume: disks.resume,
-      mke2fs: disks.mke2fs,
-      signal,
-      onNotice: (message) => onEvent({ type: "notice", message }),
-    });
-    return this.#disks;
+    );
+    const tools = { mke2fs, signal, onNotice };
+    if (this.#disks !== undefined) return this.#disks.fit(wanted, tools);
+    const { openDisks } = await import("../disks/open-disks.ts");
+    this.#disks = await openDisks({ lab: name, file, wanted, keep, fresh, resume, ...tools });
   }
 
   /** Takes the lab's place. Throws LAB_EXISTS. */

@@ -23,6 +23,9 @@ export interface WayOutOptions {
 /** The NIC that a guest with a way out has beside its others. */
 export const wayOutNic = (guest: string): string => `${guest}:${OUTLET_INTERFACE}`;
 
+/** The other end of its cable. */
+export const wayOutOutlet = (guest: string): string => `${guest}:outside`;
+
 /** Its cable. */
 export function wayOutLink(guest: string): LinkSpec {
   const nic = wayOutNic(guest);
@@ -30,7 +33,7 @@ export function wayOutLink(guest: string): LinkSpec {
     link: nic,
     ends: [
       { kind: "nic", nic },
-      { kind: "outlet", outlet: `${guest}:outside` },
+      { kind: "outlet", outlet: wayOutOutlet(guest) },
     ],
     up: true,
     impairments: [{}, {}],
@@ -43,7 +46,7 @@ export async function openWayOut(options: WayOutOptions): Promise<RunningPasst> 
   const { guest, outlet, program, folder, index, fabric, onProcess } = options;
   const { mac, ports } = outlet;
   const socketPath = outletPath(folder, index);
-  const outside = `${guest}:outside`;
+  const outside = wayOutOutlet(guest);
   const udp = ports.filter(({ protocol }) => protocol === "udp").map((port) => port.guest);
   await Promise.all([
     fabric.request({

@@ -20,7 +20,7 @@ import { nicsOf } from "../plan/nics.ts";
 import type { OutletPlan } from "../plan/outlets.ts";
 import type { GuestPlan } from "../plan/plan.ts";
 import { nicPath } from "../run-folder.ts";
-import { openWayOut, wayOutLink, wayOutNic } from "./ways-out.ts";
+import { openWayOut, wayOutLink, wayOutNic, wayOutOutlet } from "./ways-out.ts";
 
 export interface WiringOptions {
   readonly fabric: RunningFabric;
@@ -35,18 +35,13 @@ interface PluggedNic {
   readonly index: number;
 }
 
-interface WayOut {
-  readonly outlet: OutletPlan;
-  readonly running: Promise<RunningPasst>;
-}
-
 export class Wiring implements AsyncDisposable {
   readonly fabric: RunningFabric;
   readonly #options: WiringOptions;
   readonly #switches = new Map<string, SwitchSpec>();
   readonly #nics = new Map<string, PluggedNic>();
   readonly #links = new Map<string, LinkSpec>();
-  readonly #waysOut = new Map<string, WayOut>();
+  readonly #waysOut = new Map<string, Promise<RunningPasst>>();
   readonly #watches = new Map<string, WatchSpec>();
   /** Numbers of sockets: those given back, and the next that nobody had. */
   readonly #freeIndices: number[] = [];
@@ -64,6 +59,15 @@ export class Wiring implements AsyncDisposable {
   /** With the impairments they have now, and up or down as they are. Ways out are among them. */
   get links(): readonly LinkSpec[] {
     return [...this.#links.values()];
+  }
+
+  get nics(): readonly NicSpec[] {
+    return [...this.#nics.values()].map(({ spec }) => spec);
+  }
+
+  /** Guests whose way out is open. */
+  get waysOut(): readonly string[] {
+    return [...this.#waysOut.keys()];
   }
 
   link(name: string): LinkSpec | undefined {
@@ -137,28 +141,29 @@ export class Wiring implements AsyncDisposable {
       ...{ guest, outlet, program, folder, index, onProcess },
       fabric: this.fabric,
     });
-    const way: WayOut = { outlet, running };
-    this.#waysOut.set(guest, way);
-    const { exited } = await running;
-    void exited.then((how) => {
-      if (this.#waysOut.get(guest) !== way) return;
-      log(`the way out of ${guest} is gone: passt ended (${how})`);
-    });
+    this.#waysOut.set(guest, running);
+    try {
+      const { exited } = await running;
+      void exited.then((how) => {
+        if (this.#waysOut.get(guest) !== running) return;
+        this.#waysOut.delete(guest);
+        log(`the way out of ${guest} is gone: passt ended (${how})`);
+      });
+    } catch (error) {
+      await this.closeWayOut(guest).catch(() => {}); // the first error is the one to tell
+      throw error;
+    }
   }
 
   /** Ends it; the guest's NIC stays, with no cable. */
   async closeWayOut(guest: string): Promise<void> {
+    const { link } = wayOutLink(guest);
+    if (!this.#links.has(link)) return;
     const way = this.#waysOut.get(guest);
-    if (way === undefined) return;
     this.#waysOut.delete(guest);
-    const running = await way.running.catch(() => undefined);
-    await running?.[Symbol.asyncDispose]();
-    const { link, ends } = wayOutLink(guest);
-    await this.removeLink(link).catch(() => {});
-    for (const end of ends) {
-      if (end.kind !== "outlet") continue;
-      await this.fabric.request({ op: "remove-outlet", outlet: end.outlet }).catch(() => {});
-    }
+    await (await way?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    await this.removeLink(link);
+    await this.fabric.request({ op: "remove-outlet", outlet: wayOutOutlet(guest) });
   }
 
   /** From now on these frames are counted; counts of those that were before go on. */
@@ -197,8 +202,8 @@ export class Wiring implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const ways = [...this.#waysOut.values()];
     this.#waysOut.clear();
-    for (const { running } of ways) {
-      await (await running.catch(() => undefined))?.[Symbol.asyncDispose]();
+    for (const way of ways) {
+      await (await way.catch(() => undefined))?.[Symbol.asyncDispose]();
     }
   }
 }

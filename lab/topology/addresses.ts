@@ -48,6 +48,17 @@ class Pool {
     this.#last = hostBits < 2n || family === 6 ? top : top - 1n;
   }
 
+  /** This one, where it is of the subnet and free. */
+  takeGiven(text: string): InterfaceAddress | undefined {
+    const given = parseInterfaceAddress(text);
+    if (given?.prefixLength !== this.#subnet.prefixLength) return undefined;
+    if (!contains(this.#subnet, given.address)) return undefined;
+    const key = keyOf(given.address);
+    if (this.#taken.has(key)) return undefined;
+    this.#taken.add(key);
+    return given;
+  }
+
   take(): InterfaceAddress | undefined {
     const { family } = this.#subnet.address;
     for (; this.#next <= this.#last; this.#next++) {
@@ -60,12 +71,20 @@ class Pool {
   }
 }
 
-/** Ends without an address take the next one of their switch's or link's subnet. */
+/** By interface (`alice:eth0`): addresses (`10.0.1.1/24`) that a running lab gave it. */
+export type GivenAddresses = ReadonlyMap<string, readonly string[]>;
+export const NONE_GIVEN: GivenAddresses = new Map();
+
+/**
+ * Ends without an address take the next one of their switch's or link's subnet; before that, those
+ * that had one of it keep theirs.
+ */
 export function giveAddresses(
   reading: Reading,
   names: Names,
   guests: Guests,
   links: readonly LinkDraft[],
+  given: GivenAddresses,
 ): void {
   const taken = new Set<string>();
   for (const [, { addresses }] of interfacesOf(guests)) {
@@ -92,36 +111,63 @@ export function giveAddresses(
       pools.set(name, [...(pools.get(name) ?? []), poolOf(subnet)]);
     }
   }
-  for (const link of links) {
-    link.ends.forEach((end, i) => {
+  const wanting = links.flatMap((link) =>
+    link.ends.flatMap((end, i): Wanting[] => {
       const other = link.ends[1 - i];
-      if (end.kind !== "guest" || other === undefined) return;
+      if (end.kind !== "guest" || other === undefined) return [];
       if (other.kind === "switch" && broken.has(other.switch)) reading.incomplete.add(end.guest);
       const from =
         other.kind === "switch"
           ? (pools.get(other.switch) ?? [])
           : link.subnets.map(({ subnet }) => poolOf(subnet));
       const item = guests.get(end.guest)?.interfaces.get(end.interface);
-      if (item === undefined) return;
-      const at = link.places[i] as Span;
+      if (item === undefined) return [];
       const has = new Set(item.addresses.map(({ value }) => value.address.family));
-      for (const { pool, family, text } of from) {
-        if (has.has(family)) continue;
-        const value = pool.take();
-        if (value !== undefined) {
-          item.addresses.push({ value, at });
-          continue;
-        }
-        reading.problems.add(
-          "BAD_ADDRESS",
-          at,
-          `no address of ${text} is left for \`${end.guest}:${end.interface}\``,
-          "make the subnet larger, or give fewer ends an address of it",
-        );
-        reading.incomplete.add(end.guest);
-      }
-    });
+      const { guest } = end;
+      const at = link.places[i] as Span;
+      return from
+        .filter(({ family }) => !has.has(family))
+        .map(({ pool, text }) => ({ guest, item, at, pool, text }));
+    }),
+  );
+  const others = wanting.filter(({ guest, item, at, pool }) => {
+    const own = given.get(`${guest}:${item.name}`) ?? [];
+    const value = firstOf(own, (text) => pool.takeGiven(text));
+    if (value !== undefined) item.addresses.push({ value, at });
+    return value === undefined;
+  });
+  for (const { guest, item, at, pool, text } of others) {
+    const value = pool.take();
+    if (value !== undefined) {
+      item.addresses.push({ value, at });
+      continue;
+    }
+    reading.problems.add(
+      "BAD_ADDRESS",
+      at,
+      `no address of ${text} is left for \`${guest}:${item.name}\``,
+      "make the subnet larger, or give fewer ends an address of it",
+    );
+    reading.incomplete.add(guest);
   }
+}
+
+/** An interface that is to have an address of a subnet. */
+interface Wanting {
+  readonly guest: string;
+  readonly item: InterfaceDraft;
+  readonly at: Span;
+  readonly pool: Pool;
+  /** The subnet. */
+  readonly text: string;
+}
+
+function firstOf<T, R>(items: readonly T[], find: (item: T) => R | undefined): R | undefined {
+  for (const item of items) {
+    const found = find(item);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** RFC 8200 §5: below, the kernel turns IPv6 off. */

@@ -11,7 +11,13 @@ import { resolve } from "node:path";
 import { LabError, messageOf } from "../../base/errors.ts";
 import { seedOfName } from "../../base/random.ts";
 import { parseDurationNs } from "../../base/units.ts";
-import { checkClashes, giveAddresses, readRoutes } from "./addresses.ts";
+import {
+  checkClashes,
+  type GivenAddresses,
+  giveAddresses,
+  NONE_GIVEN,
+  readRoutes,
+} from "./addresses.ts";
 import { readEvents } from "./events.ts";
 import { readExpectations } from "./expectations.ts";
 import { type GuestDraft, interfaceOf, readGuests, readKernel } from "./guests.ts";
@@ -29,12 +35,14 @@ import { type MapNode, readTree } from "./tree.ts";
 import type { Environment } from "./variables.ts";
 
 /**
- * @param file path of the topology. @param env for `${NAME}`.
+ * @param file path of the topology. @param env for `${NAME}`. @param given addresses that interfaces
+ * keep where they would be given one.
  * @throws LabErrors with every error of the file, LabError (FILE_UNREADABLE) where it cannot be read.
  */
 export async function readTopology(
   file: string,
   env: Environment = process.env,
+  given: GivenAddresses = NONE_GIVEN,
 ): Promise<Topology> {
   const path = resolve(file);
   let bytes: Buffer;
@@ -56,7 +64,7 @@ export async function readTopology(
       },
     );
   }
-  return parseTopology(path, bytes, env);
+  return parseTopology(path, bytes, env, undefined, given);
 }
 
 /** The same from bytes in memory; `file` is where `from` paths are relative to. */
@@ -65,6 +73,7 @@ export function parseTopology(
   bytes: Uint8Array,
   env: Environment,
   restrictions?: Restrictions,
+  given: GivenAddresses = NONE_GIVEN,
 ): Topology {
   let text: string;
   try {
@@ -97,12 +106,12 @@ export function parseTopology(
   }
   const bad = checkSchema(tree, problems);
   if (restrictions !== undefined) checkRestrictions(root, source, restrictions, problems, bad);
-  const topology = readMeaning(new Reading(source, problems, bad), root);
+  const topology = readMeaning(new Reading(source, problems, bad), root, given);
   problems.throwIfAny();
   return topology;
 }
 
-function readMeaning(reading: Reading, top: MapNode): Topology {
+function readMeaning(reading: Reading, top: MapNode, given: GivenAddresses): Topology {
   const name = reading.text(top, "name") ?? "";
   const kernel = readKernel(reading, reading.scalar(top, "kernel")) ?? "auto";
   const names = new Names(reading, top);
@@ -151,7 +160,7 @@ function readMeaning(reading: Reading, top: MapNode): Topology {
     }
   }
   for (const guest of guests.values()) fillInterfaces(reading, guest);
-  giveAddresses(reading, names, guests, links);
+  giveAddresses(reading, names, guests, links, given);
   checkClashes(reading, guests, links, transparent);
   const routes = readRoutes(reading, names, guests, links);
   const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);

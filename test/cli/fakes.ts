@@ -184,6 +184,12 @@ export function fakeLab(
     calls,
     name: options.name ?? "two-lans",
     status: async () => options.status ?? status(),
+    plan: async () => {
+      throw new Error("this fake has no plan");
+    },
+    apply: async () => {
+      throw new Error("this fake stays as it is");
+    },
     verify: async () => options.report ?? report(),
     assess: async () => options.report ?? report(),
     exec: (guest, request) => {
@@ -258,6 +264,7 @@ export const fakeEngine = (parts: Partial<Engine> = {}): Engine => ({
   writeStarter: unused("writeStarter"),
   upLab: unused("upLab"),
   testLab: unused("testLab"),
+  applyLab: unused("applyLab"),
   gradeAll: unused("gradeAll"),
   listLabs: async () => [],
   findLab: async (name) => {
