@@ -127,12 +127,10 @@ for (const nobody of isRoot ? [false, true] : [false]) {
     });
 
     it("refuses a second debugger, and ends with its lab", async () => {
-      const child = house.start("debug", "fast");
+      const child = house.start("debug", "fast", "--", "-ex", 'printf "it stands\\n"');
       const ended = outcomeOf(child);
-      await eventually(
-        "the kernel stands",
-        async () => (await house.run("exec", "fast", "--", "true")).status === 4,
-      );
+      await hear(child, "it stands");
+      expect(await stateOf("fast")).to.equal("debugged");
       const second = await house.run("debug", "fast", "--", "-batch");
       expect(second.status).to.equal(4);
       expect(second.stderr).to.match(/being debugged already/);
