@@ -119,8 +119,12 @@ static double round_trip(int s, int count, int pause_us) {
     struct pollfd p = {.fd = s, .events = POLLIN};
     memset(buffer, i, sizeof buffer);
     if (send(s, buffer, sizeof buffer, 0) < 0) continue;
-    if (poll(&p, 1, 200) == 1 && recv(s, buffer, sizeof buffer, 0) > 0)
-      times[got++] = (now() - start) * 1e6;
+    /* an echo that comes too late must not be taken for the next one's */
+    while (poll(&p, 1, 200) == 1 && recv(s, buffer, sizeof buffer, 0) > 0)
+      if (buffer[0] == (char)i) {
+        times[got++] = (now() - start) * 1e6;
+        break;
+      }
     if (pause_us) usleep(pause_us);
   }
   if (got == 0) return -1;

@@ -202,6 +202,24 @@ export class Virtqueue {
     }
   }
 
+  /** Where the next chain stands, free-running modulo 2^16. */
+  get nextAvailable(): number {
+    return this.#nextAvailable;
+  }
+
+  /**
+   * Reads a byte of the buffer at a free-running place of the available ring, so that its page is
+   * mapped (and its memory there) before a frame has to wait for that. What is wrong with a
+   * descriptor is found when it is used.
+   */
+  touch(place: number): number {
+    const head = this.#u16[this.#available16 + 2 + (place & this.#mask)]!;
+    if (head >= this.size) return 0;
+    const at = this.#descriptors32 + head * 4;
+    const inRam = this.#u32[at]! + this.#u32[at + 1]! * 0x1_0000_0000 - this.#start;
+    return inRam >= 0 && inRam < this.#bytes ? this.#region.arena.u8[this.#offset + inRam]! : 0;
+  }
+
   /** Puts a chain into the used ring; the guest sees it with `publish`. */
   put(head: number, written: number): void {
     const slot = this.#used32 + 1 + (this.#nextUsed & this.#mask) * 2;
