@@ -38,6 +38,8 @@ export interface Recorder {
     direction: number,
     comment: Uint8Array | undefined,
   ): void;
+  /** A frame passed that can't be recorded. */
+  miss(id: number): void;
 }
 
 export class Tap {
@@ -58,16 +60,23 @@ export class Tap {
     const comment = this.#tellsFate ? COMMENTS[fate] : undefined;
     this.recorder.record(this.#id, bytes, at, length, nowNs, this.#direction, comment);
   }
+
+  miss(): void {
+    this.recorder.miss(this.#id);
+  }
 }
 
-/** Records a frame as the wire would carry it. */
+/** Records a frame as the wire would carry it; one that no wire could carry is counted as missed. */
 export function recordFrame(
   taps: readonly Tap[],
   frame: Frame,
   bench: Workbench,
   nowNs: number,
 ): void {
-  if (!bench.takeApart(frame)) return;
+  if (!bench.takeApart(frame)) {
+    for (const tap of taps) tap.miss();
+    return;
+  }
   for (let length = bench.nextSegment(); length > 0; length = bench.nextSegment()) {
     for (const tap of taps) tap.record(bench.u8, bench.segmentAt, length, nowNs, 0);
   }

@@ -106,6 +106,13 @@ export class Capture {
     this.#bytes += captured;
   }
 
+  miss(id: number): void {
+    const one = this.#interfaces[id];
+    if (one === undefined) return;
+    one.seen++;
+    one.missed++;
+  }
+
   /** Wakes the writer: once a turn of the loop. */
   flush(): void {
     this.#ring.wake();

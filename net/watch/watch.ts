@@ -72,6 +72,9 @@ export class Watch implements Recorder {
     if (slice < MOST_SLICES) place.slices[slice] = (place.slices[slice] ?? 0) + 1;
   }
 
+  /** It matches no filter either. */
+  miss(): void {}
+
   /** @param originMs milliseconds since 1970 at time 0 of the fabric's clock. */
   counters(originMs: number, nowNs: number): WatchCounters {
     const ms = (ns: number) => originMs + ns / 1e6;

@@ -1,5 +1,8 @@
 /** The fabric against mock drivers: what a guest's kernel does, and what it must never do. */
 
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { Request } from "../../net/vhost-user/messages.ts";
 import * as virtio from "../../net/virtio/constants.ts";
@@ -124,6 +127,26 @@ describe("guests on a switch", () => {
       expect(Buffer.concat(got.map(({ bytes }) => bytes.subarray(66)))).to.deep.equal(
         frame.subarray(66),
       );
+    }
+  });
+
+  it("are captured: a frame whose offload header no wire could honour is counted as missed", () => {
+    const { lab, a, b } = three();
+    using _ = lab;
+    const folder = mkdtempSync(join(tmpdir(), "uml-capture-"));
+    try {
+      const output = { path: join(folder, "all.pcapng") };
+      lab.core.startCapture({ capture: "all", of: { kind: "link", link: "a-link" }, output });
+      const { frame, header } = tcpFrame(4000);
+      a.transmit(frame, { header });
+      a.transmit(frame, { header: { ...header, checksumStart: 20 } });
+      lab.run();
+      expect(b.receive()).to.have.lengthOf(2);
+      const capture = lab.core.counters().captures?.[0];
+      expect(capture).to.include({ recorded: 3, missed: 1 });
+    } finally {
+      lab.core.close();
+      rmSync(folder, { recursive: true });
     }
   });
 
