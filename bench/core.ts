@@ -12,6 +12,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ARENA_ROOM_BYTES } from "../net/arena.ts";
 import type { Impairment } from "../net/control/messages.ts";
 import * as virtio from "../net/virtio/constants.ts";
 import {
@@ -19,6 +20,7 @@ import {
   GUEST_START,
   type MockGuest,
   QUEUE_AT,
+  RAM_BYTES,
   RX,
   TX,
   USED,
@@ -39,6 +41,8 @@ interface Case {
   readonly bytes: number;
   readonly receivers: 1 | 32;
   readonly impairment?: Impairment;
+  /** Sender and receivers are in different arenas, as in labs of more than 2 GiB of RAM. */
+  readonly apart?: true;
   /** What arrives, where that is not what was sent: the pieces of a frame that was cut. */
   readonly arriving?: number;
 }
@@ -50,6 +54,8 @@ const CASES: readonly Case[] = [
   { name: "64 B to 32 ports", bytes: 64, receivers: 32 },
   { name: "1514 B to 32 ports", bytes: 1514, receivers: 32 },
   { name: "64 KB (GSO) to 32 ports", bytes: GSO_BYTES, receivers: 32 },
+  { name: "64 B between arenas", bytes: 64, receivers: 1, apart: true },
+  { name: "1514 B between arenas", bytes: 1514, receivers: 1, apart: true },
   { name: "64 B, delay 10us", bytes: 64, receivers: 1, impairment: { delayNs: 10_000 } },
   { name: "1514 B, delay 10us", bytes: 1514, receivers: 1, impairment: { delayNs: 10_000 } },
   {
@@ -113,7 +119,10 @@ function run(one: Case, seconds: number): number {
       lab.addNic(name, index + 1);
       const impairments = [index === 0 ? (one.impairment ?? {}) : {}, {}] as const;
       lab.link(name, { kind: "switch", switch: "lan" }, impairments);
-      return lab.boot(name);
+      const guest = lab.boot(name);
+      // what is left of the first arena
+      if (index === 0 && one.apart) lab.core.arenas.take(ARENA_ROOM_BYTES - RAM_BYTES);
+      return guest;
     },
   );
   const [sender, ...receivers] = guests as [MockGuest, ...MockGuest[]];

@@ -28,6 +28,8 @@ const ARENA_BYTES = 2 ** 31;
 /** The longest ArrayBuffer of Node 20, less a page. */
 const LARGEST_BYTES = 2 ** 32 - 4096;
 const PAGE = 4096;
+/** What an arena can give out, unless it was made for one guest that is larger. */
+export const ARENA_ROOM_BYTES = ARENA_BYTES - PAGE;
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const NOTHING = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
@@ -139,7 +141,7 @@ export class Arenas {
       const offset = arena.take(bytes);
       if (offset >= 0) return { arena, offset };
     }
-    const arena = new Arena(bytes > ARENA_BYTES - PAGE ? LARGEST_BYTES : ARENA_BYTES);
+    const arena = new Arena(bytes > ARENA_ROOM_BYTES ? LARGEST_BYTES : ARENA_BYTES);
     this.#arenas.push(arena);
     return { arena, offset: arena.take(bytes) };
   }

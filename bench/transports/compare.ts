@@ -11,6 +11,7 @@ import { Cleanups } from "../../base/cleanups.ts";
 import { messageOf } from "../../base/errors.ts";
 import type { Kernel } from "../../kernel/guest/spec.ts";
 import { ensureKernel } from "../../kernel/kernels.ts";
+import type { Impairment } from "../../net/control/messages.ts";
 import { startFabric } from "../../net/fabric.ts";
 import { gbit, kpps, median, micros, ratio, renderTable } from "../table.ts";
 import {
@@ -33,6 +34,13 @@ export interface CompareOptions {
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
+
+/**
+ * Slows hardly anything, and yet each frame of a wire goes alone through the token bucket and the
+ * timers, both ways and on both links.
+ */
+const IMPAIRED: Impairment = { delayNs: 10_000, rateBitsPerSec: 100e9 };
+const IMPAIRED_IN_WORDS = "delay 10us rate 100gbit";
 
 interface Contestant {
   readonly name: string;
@@ -116,6 +124,12 @@ async function listContestants(tools: PeerTools, options: CompareOptions): Promi
   for (const kernel of kernels) {
     const ours = `uml-lab, ${kernel.id}`;
     contestants.push({ name: ours, ours, kernel, open: fabricTransport(options) });
+    contestants.push({
+      name: `uml-lab, ${kernel.id}, ${IMPAIRED_IN_WORDS}`,
+      ours,
+      kernel,
+      open: fabricTransport(options, {}, IMPAIRED),
+    });
     // the lean kernel has no driver that speaks to vde_switch
     if (kernel === lean) continue;
     contestants.push({
@@ -133,7 +147,11 @@ async function listContestants(tools: PeerTools, options: CompareOptions): Promi
 }
 
 /** Our fabric: two NICs on a switch. */
-function fabricTransport({ signal, log }: CompareOptions, environment: NodeJS.ProcessEnv = {}) {
+function fabricTransport(
+  { signal, log }: CompareOptions,
+  environment: NodeJS.ProcessEnv = {},
+  impairment: Impairment = {},
+) {
   return async (folder: string, cleanups: Cleanups): Promise<Transport> => {
     const fabric = await startFabric({
       folder,
@@ -165,7 +183,7 @@ function fabricTransport({ signal, log }: CompareOptions, environment: NodeJS.Pr
             { kind: "switch", switch: "lan" },
           ],
           up: true,
-          impairments: [{}, {}],
+          impairments: [impairment, impairment],
           seed: 1,
         },
       });

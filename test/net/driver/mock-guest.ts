@@ -38,7 +38,7 @@ const RX_BUFFER_BYTES = 2048;
 const TX_BUFFERS = 0x9_0000;
 const TX_BUFFER_BYTES = 0x1_2000;
 const TX_SLOTS = 16;
-const RAM_BYTES = 0x20_0000;
+export const RAM_BYTES = 0x20_0000;
 
 export interface Header {
   readonly flags: number;
