@@ -20,7 +20,7 @@ export async function run(context: Context, words: Words): Promise<number> {
   const draw = (status: LabStatus, earlier?: Earlier) =>
     linkTable(only(status), context.stdout.style, earlier);
   if (words.options.watch === true && context.format === "text") {
-    return watchStatus(context, lab, draw);
+    return await watchStatus(context, lab, draw);
   }
   const status = only(await lab.status());
   const { links } = status.counters;

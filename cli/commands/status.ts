@@ -12,7 +12,7 @@ export async function run(context: Context, words: Words): Promise<number> {
   const draw = (status: LabStatus, earlier?: Earlier) =>
     statusText(status, context.stdout.style, context.now(), earlier);
   if (words.options.watch === true && context.format === "text") {
-    return watchStatus(context, lab, draw);
+    return await watchStatus(context, lab, draw);
   }
   const status = await lab.status();
   await printResult(context, status, () => draw(status));

@@ -3,6 +3,7 @@
 import { formatBytes, formatDurationNs, formatMemory } from "../../base/units.ts";
 import type { GuestStatus, LabStatus } from "../../lab/api.ts";
 import type { DirectionCounters } from "../../net/control/messages.ts";
+import { impairmentText } from "./impairment.ts";
 import type { Style } from "./style.ts";
 import { table } from "./table.ts";
 
@@ -83,12 +84,18 @@ function cpuText(
 
 /** Two rows a link, one each way, so that what is lost on one of them is seen. */
 export function linkTable(status: LabStatus, style: Style, earlier?: Earlier): string {
-  const rows = status.counters.links.flatMap((link) => {
+  const { links } = status.counters;
+  const impaired = links.flatMap(({ impairments }) =>
+    (impairments ?? []).filter((one) => impairmentText(one) !== ""),
+  );
+  const column = impaired.length === 0 ? [] : [{ heading: "impaired" }];
+  const rows = links.flatMap((link) => {
     const before = earlier?.status.counters.links.find((one) => one.link === link.link);
     return link.directions.map((direction, i) => [
       i === 0 ? link.link : "",
       i === 0 ? (link.up ? style.green("up") : style.red("down")) : "",
       i === 0 ? style.marks.arrow : style.marks.arrow === "->" ? "<-" : "←",
+      ...column.map(() => impairmentText(link.impairments?.[i] ?? {})),
       ...passed(direction, before?.directions[i], earlier),
       dropsText(direction),
     ]);
@@ -99,6 +106,7 @@ export function linkTable(status: LabStatus, style: Style, earlier?: Earlier): s
       { heading: "link" },
       { heading: "cable" },
       { heading: "" },
+      ...column,
       { heading: `frames${per}`, align: "right" },
       { heading: `bytes${per}`, align: "right" },
       { heading: "dropped" },

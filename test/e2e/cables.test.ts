@@ -3,7 +3,7 @@
 import { get } from "node:http";
 import { join } from "node:path";
 import { expect } from "chai";
-import { eventually, House } from "./house.ts";
+import { eventually, House, outcomeOf } from "./house.ts";
 
 const TRUNK = `guests:
   a: {}
@@ -135,6 +135,28 @@ describe("cables and switches", function () {
     const names = (all: string) => [...new Set(all.match(/^uml_lab_\w+/gm))].sort();
     expect(names(text)).to.deep.equal(names(stdout));
     expect((await ask("/other")).status).to.equal(404);
+  });
+
+  it("shows what impairs a cable, and with --watch what passes each second", async () => {
+    await house.json(0, "up", house.topology("long", LONG));
+    await house.json(0, "link", "set", "a:eth0--s", "delay=1ms", "loss=0.5%", "--from", "a");
+    const { stdout } = await house.run("link", "show", "a:eth0--s");
+    expect(stdout).to.match(/^link +cable +impaired +frames +bytes +dropped$/m);
+    expect(stdout).to.match(/^a:eth0--s +up +\S+ +delay=1ms loss=0.5% +\d/m);
+    const child = house.start("link", "show", "b:eth0--s", "--watch");
+    const ended = outcomeOf(child);
+    let seen = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      seen += chunk;
+    });
+    await sh("a", "ping -i 0.02 -w 4 10.0.0.2 > /dev/null");
+    await eventually("rates", async () => (seen.match(/frames\/s/g) ?? []).length > 1);
+    child.kill("SIGINT");
+    expect((await ended).status).to.equal(130);
+    const rates = [...seen.matchAll(/^b:eth0--s +up +\S+ +(\d+) +\d/gm)].map(([, rate]) =>
+      Number(rate),
+    );
+    expect(Math.max(...rates.slice(1))).to.be.within(10, 60);
   });
 
   it("takes cables out and plugs others in while it runs", async () => {
