@@ -107,6 +107,25 @@ describe("cables and switches", function () {
     expect(await sh("b", "cat /sys/class/net/eth0/mtu")).to.equal("9000\n");
   });
 
+  it("joins guests whose memories are too large to stand side by side", async () => {
+    const guests = ["a", "b", "c", "d", "e"];
+    const ends = guests.map((guest, i) => `  - [${guest}:eth0=10.0.0.${i + 1}/24, s]\n`);
+    const topology = [
+      "defaults: { memory: 1G }\n",
+      `guests: { ${guests.map((guest) => `${guest}: {}`).join(", ")} }\n`,
+      `switches: [s]\nlinks:\n${ends.join("")}`,
+    ];
+    await house.json(0, "up", house.topology("large", topology.join("")));
+    const make = `head -c ${8 * MIB} /dev/urandom > /tmp/data; sha256sum < /tmp/data`;
+    for (const [from, to, address] of [
+      ["a", "e", "10.0.0.5"],
+      ["e", "c", "10.0.0.3"],
+    ] as const) {
+      const sum = await sh(from, make);
+      expect(await house.transfer("cat /tmp/data", [from, to], address, "sha256sum")).to.equal(sum);
+    }
+  });
+
   it("survives a loop of switches: drops its storm, counts it, and goes on", async () => {
     await house.json(0, "up", house.topology("loop", LOOP));
     await house.run("exec", "a", "--", "ping", "-c", "3", "-W", "1", "10.0.0.2");

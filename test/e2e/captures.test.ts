@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { Random } from "../../base/random.ts";
 import { captureWhile } from "./capture-while.ts";
-import { eventually, House, listen, outcomeOf } from "./house.ts";
+import { eventually, House, outcomeOf } from "./house.ts";
 import { freePort } from "./ports.ts";
 import { isRight, isTsharkThere, read, readRight, type Seen, startTshark } from "./tshark.ts";
 
@@ -62,19 +62,9 @@ describe("captures, read by tshark", function () {
     const path = file("data");
     writeFileSync(path, data);
     await house.json(0, "cp", path, "a:/tmp/data");
-    expect(await transfer("sha256sum", "cat /tmp/data", address)).to.equal(
+    expect(await house.transfer("cat /tmp/data", ["a", "b"], address, "sha256sum")).to.equal(
       await sh("a", "sha256sum < /tmp/data"),
     );
-  }
-
-  /** What `sink` in b prints of what `source` in a prints. */
-  async function transfer(sink: string, source: string, address: string): Promise<string> {
-    const sunk = house.run("exec", "b", "--", "sh", "-c", listen(sink));
-    await eventually("a listener", async () =>
-      / 0A /.test(await sh("b", "cat /proc/net/tcp /proc/net/tcp6 | grep :0063; true")),
-    );
-    await sh("a", `${source} | nc ${address} 99`);
-    return (await sunk).stdout;
   }
 
   async function passed(link: string): Promise<readonly [Counted, Counted]> {
@@ -235,7 +225,12 @@ describe("captures, read by tshark", function () {
     const before = await counters();
     // several times what is kept for a reader
     const bytes = 64 * MIB;
-    const arrived = await transfer("wc -c", `head -c ${bytes} /dev/zero`, "10.0.0.2");
+    const arrived = await house.transfer(
+      `head -c ${bytes} /dev/zero`,
+      ["a", "b"],
+      "10.0.0.2",
+      "wc -c",
+    );
     expect(Number(arrived)).to.equal(bytes);
     const after = await counters();
     expect(after.missed).to.be.greaterThan(0);

@@ -93,6 +93,27 @@ export class House {
     return stdout;
   }
 
+  /** One TCP connection to port 99 of a guest is taken from now on; what `sink` prints of it, when it ended. */
+  async listen(guest: string, sink: string): Promise<{ readonly sunk: Promise<Outcome> }> {
+    const sunk = this.run("exec", guest, "--", "sh", "-c", takingOne(sink));
+    await eventually("a listener", async () =>
+      / 0A /.test(await this.sh(guest, "cat /proc/net/tcp /proc/net/tcp6 | grep :0063; true")),
+    );
+    return { sunk };
+  }
+
+  /** What `sink` in one guest prints of what `source` in another sends it over TCP. */
+  async transfer(
+    source: string,
+    [from, to]: readonly [string, string],
+    address: string,
+    sink: string,
+  ): Promise<string> {
+    const { sunk } = await this.listen(to, sink);
+    await this.sh(from, `${source} | nc ${address} 99`);
+    return (await sunk).stdout;
+  }
+
   /** Ends what a failed test left running, then asserts that nothing is left, and removes itself. */
   async check(): Promise<void> {
     await this.run("down", "--all");
@@ -143,5 +164,5 @@ export async function eventually(what: string, holds: () => Promise<boolean>): P
 }
 
 /** A shell command that takes one TCP connection at port 99, and hangs up with the other side. */
-export const listen = (then: string): string =>
+const takingOne = (then: string): string =>
   `mkfifo /tmp/open; sleep 600 > /tmp/open & nc -l -p 99 < /tmp/open | ${then}; kill $!`;

@@ -11,7 +11,7 @@
 import { join } from "node:path";
 import { expect } from "chai";
 import { captureWhile } from "./capture-while.ts";
-import { eventually, House, listen } from "./house.ts";
+import { House } from "./house.ts";
 import { type CapturedFrame, readCapture } from "./pcapng.ts";
 
 const TOPOLOGY = `guests:
@@ -150,12 +150,9 @@ describe("impairments beside tc's", function () {
   });
 
   async function transfer(bytes: number): Promise<void> {
-    const sunk = house.run("exec", "b", "--", "sh", "-c", listen("wc -c"));
-    await eventually("a listener", async () =>
-      / 0A /.test(await sh("b", "cat /proc/net/tcp /proc/net/tcp6 | grep :0063; true")),
-    );
-    await sh("a", `head -c ${bytes} /dev/zero | nc 10.0.1.1 99`);
-    expect(Number((await sunk).stdout)).to.equal(bytes);
+    const source = `head -c ${bytes} /dev/zero`;
+    const arrived = await house.transfer(source, ["a", "b"], "10.0.1.1", "wc -c");
+    expect(Number(arrived)).to.equal(bytes);
   }
 });
 
