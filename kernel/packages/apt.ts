@@ -93,6 +93,9 @@ export async function downloadPackages(
   }
 }
 
+/** Those that are asked for come though they are installed: somebody did not find them there. */
+const INSTALL = ["install", "--download-only", "--reinstall"];
+
 class Apt {
   refreshed = false;
   readonly #place: Place;
@@ -223,10 +226,7 @@ class Apt {
     const result =
       closure === undefined
         ? await this.#apt(["download", ...packages], what, into)
-        : await this.#apt(
-            ["-o", `Dir::Cache::archives=${into}`, "install", "--download-only", ...packages],
-            what,
-          );
+        : await this.#apt(["-o", `Dir::Cache::archives=${into}`, ...INSTALL, ...packages], what);
     if (result.code !== 0) {
       const said = result.stderr
         .split("\n")

@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -268,6 +269,31 @@ describe("fetching from Debian packages", function () {
       env: { HOME: cache },
     }).outcome;
     expect(again.steps).to.deep.equal([]);
+  });
+
+  it("fetches a program that is installed where nobody finds it", async function () {
+    // patch: part of every Debian on which packages are built, and needed by nothing here
+    const installed = findProgram("patch");
+    if (installed === undefined) {
+      console.warn("      patch is not installed here: nothing to hide");
+      this.skip();
+    }
+    const path = join(scratch, "path");
+    mkdirSync(path);
+    const linked = new Set(["patch"]);
+    for (const folder of (process.env.PATH ?? "").split(":").filter(existsSync)) {
+      for (const name of readdirSync(folder)) {
+        if (!linked.has(name)) symlinkSync(join(folder, name), join(path, name));
+        linked.add(name);
+      }
+    }
+    const { made, failed } = await start(["tool:patch"], {
+      cache: join(scratch, "hidden"),
+      env: { PATH: path },
+    }).outcome;
+    expect(failed).to.equal(undefined);
+    const version = execFileSync(made?.[0] as string, ["--version"], { encoding: "utf8" });
+    expect(version).to.match(/^GNU patch/);
   });
 
   it("says what to do where there is no apt", async () => {
