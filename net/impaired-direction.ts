@@ -26,7 +26,7 @@ import {
   QUEUE_FULL,
 } from "./impairment/impairer.ts";
 import type { Sink } from "./link.ts";
-import type { Tap } from "./tap.ts";
+import { nextOrder, type Tap } from "./tap.ts";
 import { NET_HEADER_BYTES } from "./virtio/constants.ts";
 import { emitOffload, GSO_NONE, type Offload } from "./wire/virtio-net.ts";
 import type { Workbench } from "./workbench.ts";
@@ -210,7 +210,8 @@ export class ImpairedDirection {
   }
 
   #tap(taps: readonly Tap[], at: number, bytes: number, nowNs: number, fate: number): void {
-    for (const tap of taps) tap.record(this.#bench.u8, at, bytes, nowNs, fate);
+    const order = nextOrder();
+    for (const tap of taps) tap.record(this.#bench.u8, at, bytes, nowNs, fate, order);
   }
 
   // ------------------------------------------------------------------ out

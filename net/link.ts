@@ -14,7 +14,7 @@ import type { DropReason, Impairment } from "./control/messages.ts";
 import { Counters } from "./counters.ts";
 import type { Frame } from "./frame.ts";
 import { ImpairedDirection } from "./impaired-direction.ts";
-import { type Recorder, recordFrame, type Tap } from "./tap.ts";
+import { nextOrder, type Recorder, recordFrame, type Tap } from "./tap.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** Where a frame can be sent. */
@@ -80,11 +80,12 @@ export class LinkDirection implements Sink {
     if (this.#impaired !== undefined) {
       this.#impaired.send(frame, this.#clock.nowNs);
     } else {
+      const tapped = this.entryTaps.length + this.exitTaps.length > 0;
+      const order = tapped ? nextOrder() : 0;
       taken = this.destination.send(frame);
       if (taken) {
         this.counters.pass(frame);
-        if (this.entryTaps.length > 0) this.#record(this.entryTaps, frame);
-        if (this.exitTaps.length > 0) this.#record(this.exitTaps, frame);
+        if (tapped) this.#record(frame, order);
       }
     }
     frame.hops--;
@@ -132,7 +133,9 @@ export class LinkDirection implements Sink {
     if (this.#mended && this.#impaired?.isEmpty === true) this.#impaired = undefined;
   }
 
-  #record(taps: readonly Tap[], frame: Frame): void {
-    recordFrame(taps, frame, this.#bench(), this.#clock.nowNs);
+  #record(frame: Frame, order: number): void {
+    for (const taps of [this.entryTaps, this.exitTaps]) {
+      if (taps.length > 0) recordFrame(taps, frame, this.#bench(), this.#clock.nowNs, order);
+    }
   }
 }

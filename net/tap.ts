@@ -26,9 +26,17 @@ export function fateText(fate: number): string {
 
 const COMMENTS = Array.from({ length: 128 }, (_, fate) => Buffer.from(fateText(fate)));
 
+let orders = 0;
+
+/**
+ * A link knows only when it is told of a frame's arrival whether the frame crossed it, and then links
+ * behind it have recorded it already. So each takes a number when the frame comes.
+ */
+export const nextOrder = (): number => ++orders;
+
 /** What a tap leads to. */
 export interface Recorder {
-  /** Takes a frame in one piece. @param comment its fate, UTF-8. */
+  /** Takes a frame in one piece. @param comment its fate, UTF-8. @param order see `nextOrder`. */
   record(
     id: number,
     bytes: Uint8Array,
@@ -37,6 +45,7 @@ export interface Recorder {
     nowNs: number,
     direction: number,
     comment: Uint8Array | undefined,
+    order: number,
   ): void;
   /** A frame passed that can't be recorded. */
   miss(id: number): void;
@@ -56,9 +65,16 @@ export class Tap {
   }
 
   /** Records one frame of a wire that stands in one piece. */
-  record(bytes: Uint8Array, at: number, length: number, nowNs: number, fate: number): void {
+  record(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    nowNs: number,
+    fate: number,
+    order: number,
+  ): void {
     const comment = this.#tellsFate ? COMMENTS[fate] : undefined;
-    this.recorder.record(this.#id, bytes, at, length, nowNs, this.#direction, comment);
+    this.recorder.record(this.#id, bytes, at, length, nowNs, this.#direction, comment, order);
   }
 
   miss(): void {
@@ -72,12 +88,13 @@ export function recordFrame(
   frame: Frame,
   bench: Workbench,
   nowNs: number,
+  order: number,
 ): void {
   if (!bench.takeApart(frame)) {
     for (const tap of taps) tap.miss();
     return;
   }
   for (let length = bench.nextSegment(); length > 0; length = bench.nextSegment()) {
-    for (const tap of taps) tap.record(bench.u8, bench.segmentAt, length, nowNs, 0);
+    for (const tap of taps) tap.record(bench.u8, bench.segmentAt, length, nowNs, 0, order);
   }
 }

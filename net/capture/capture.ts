@@ -18,6 +18,9 @@ import {
 } from "./pcapng.ts";
 import { BlockRing, ENDED, FINISH, RUNNING } from "./ring.ts";
 
+/** What comes before all frames of a batch, and behind them. */
+const FIRST = 0;
+const LAST = Number.POSITIVE_INFINITY;
 const RING_BYTES = 16 * 1024 * 1024;
 const THREAD = new URL(`./writer-thread${import.meta.url.slice(-3)}`, import.meta.url);
 
@@ -53,7 +56,8 @@ export class Capture {
     this.#clock = new CaptureClock(startNs);
     this.#snapLength = spec.snapLength ?? 0;
     this.#ring = BlockRing.ofBytes(ringBytes);
-    this.#ring.append(sectionBlock("uml-lab"));
+    this.#ring.append(sectionBlock("uml-lab"), FIRST);
+    this.#ring.publish();
     start(this.#ring, spec);
   }
 
@@ -69,13 +73,16 @@ export class Capture {
     const id = this.#interfaces.length;
     // the ring was just made, or a link was just added: a full one would lose the interface for good
     const block = interfaceBlock({ name, description, snapLength: this.#snapLength });
-    if (!this.#ring.append(block)) return -1;
+    if (!this.#ring.append(block, FIRST)) return -1;
     this.#interfaces.push({ seen: 0, missed: 0 });
     this.#ids.set(name, id);
     return id;
   }
 
-  /** Records a frame in one piece. @param comment its fate, UTF-8. */
+  /**
+   * Records a frame in one piece.
+   * @param comment its fate, UTF-8. @param order of the frames of a turn, the lower stands first.
+   */
   record(
     id: number,
     bytes: Uint8Array,
@@ -84,6 +91,7 @@ export class Capture {
     nowNs: number,
     direction: number,
     comment: Uint8Array | undefined,
+    order: number,
   ): void {
     const one = this.#interfaces[id];
     if (one === undefined || !this.#filter(bytes, at, length)) return;
@@ -101,7 +109,7 @@ export class Capture {
     this.#clock.at(nowNs);
     writePacketBlock(ring.view, block, id, this.#clock, captured, length, direction, comment);
     ring.bytes.set(bytes.subarray(at, at + captured), block + PACKET_DATA);
-    ring.commit();
+    ring.commit(order);
     this.#recorded++;
     this.#bytes += captured;
   }
@@ -113,17 +121,18 @@ export class Capture {
     one.missed++;
   }
 
-  /** Wakes the writer: once a turn of the loop. */
+  /** Hands the writer what came: once a turn of the loop. */
   flush(): void {
-    this.#ring.wake();
+    this.#ring.publish();
   }
 
   /** Writes the statistics and lets the writer end when it has written all. */
   finish(nowNs: number): void {
     const time = this.#clock.bigintAt(nowNs);
     this.#interfaces.forEach(({ seen, missed }, id) => {
-      this.#ring.append(statisticsBlock(id, time, seen, missed));
+      this.#ring.append(statisticsBlock(id, time, seen, missed), LAST);
     });
+    this.#ring.publish();
     if (this.#ring.state === RUNNING) this.#ring.state = FINISH;
   }
 

@@ -2,7 +2,10 @@
  * A queue of blocks between the fabric, which must never wait, and a thread that writes them out and
  * may. One writer, one reader, shared memory, no lock; what finds it full is not recorded.
  *
- *     fabric: reserve, fill, commit --> | block | block | ...free... | --> thread: peek, release
+ *     fabric: reserve, fill, commit, publish --> | block | block | ...free... | --> thread: peek, release
+ *
+ * The blocks of a batch come in the order in which they are committed, but should be read in the one
+ * that they were given: `publish` puts them into it.
  *
  * A block never wraps: where it does not fit before the end of the memory, a 0 in place of its type
  * sends the reader back to the start. Blocks are a multiple of 4 bytes, so the 0 always fits.
@@ -25,7 +28,13 @@ export class BlockRing {
   readonly view: DataView;
   readonly #control: Int32Array;
   readonly #size: number;
+  /** Up to here the reader may read, once it is told; behind it a block may stand that is not whole. */
+  #write = 0;
+  #reservedAt = 0;
   #reserved = 0;
+  /** The blocks since the last `publish`. */
+  #batch: { readonly at: number; readonly length: number; readonly order: number }[] = [];
+  #inOrder = true;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
@@ -53,7 +62,7 @@ export class BlockRing {
    * @param spare bytes behind it that must be free as well: for blocks that will come for sure.
    */
   reserve(length: number, spare = 0): number {
-    const write = this.#control[WRITE]!;
+    const write = this.#write;
     const read = Atomics.load(this.#control, READ);
     // one word stays free, so that full and empty differ
     const room = length + spare + 4;
@@ -68,23 +77,47 @@ export class BlockRing {
     return write + room <= read ? this.#keep(write, length) : -1;
   }
 
-  /** Shows the reader what was written since `reserve`. */
-  commit(): void {
-    Atomics.store(this.#control, WRITE, this.#reserved);
+  /** What was reserved is a whole block now. @param order blocks of a lower one are read first. */
+  commit(order: number): void {
+    const before = this.#batch.at(-1);
+    if (before !== undefined && before.order > order) this.#inOrder = false;
+    const at = this.#reservedAt;
+    this.#batch.push({ at, length: this.#reserved - at, order });
+    this.#write = this.#reserved;
   }
 
   /** Appends a block that stands elsewhere; false where there is no room. */
-  append(block: Uint8Array): boolean {
+  append(block: Uint8Array, order: number): boolean {
     const at = this.reserve(block.length);
     if (at < 0) return false;
     this.bytes.set(block, at);
-    this.commit();
+    this.commit(order);
     return true;
   }
 
-  /** Wakes a reader that waits: once a batch. */
-  wake(): void {
+  /** Shows the reader the blocks of this batch, and wakes it. */
+  publish(): void {
+    if (this.#batch.length === 0) return;
+    if (!this.#inOrder) this.#putInOrder();
+    this.#batch = [];
+    this.#inOrder = true;
+    Atomics.store(this.#control, WRITE, this.#write);
     Atomics.notify(this.#control, WRITE);
+  }
+
+  #putInOrder(): void {
+    const batch = this.#batch;
+    for (let from = 0, to = 1; from < batch.length; from = to++) {
+      // where the memory's end comes between, each side is put in order for itself
+      while (to < batch.length && batch[to]!.at >= batch[to - 1]!.at) to++;
+      const start = batch[from]!.at;
+      const bytes = this.bytes.slice(start, batch[to - 1]!.at + batch[to - 1]!.length);
+      let next = start;
+      for (const { at, length } of batch.slice(from, to).sort((a, b) => a.order - b.order)) {
+        this.bytes.set(bytes.subarray(at - start, at - start + length), next);
+        next += length;
+      }
+    }
   }
 
   /** The blocks that stand one behind the other, as many as there are; empty where there are none. */
@@ -122,6 +155,7 @@ export class BlockRing {
   }
 
   #keep(at: number, length: number): number {
+    this.#reservedAt = at;
     this.#reserved = at + length;
     return at;
   }

@@ -1,9 +1,10 @@
 /** The fabric against mock drivers: what a guest's kernel does, and what it must never do. */
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { BLOCK_INTERFACE, BLOCK_PACKET } from "../../net/capture/pcapng.ts";
 import { Request } from "../../net/vhost-user/messages.ts";
 import * as virtio from "../../net/virtio/constants.ts";
 import {
@@ -146,6 +147,35 @@ describe("guests on a switch", () => {
       expect(capture).to.include({ recorded: 3, missed: 1 });
     } finally {
       lab.core.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("are captured on each link that they cross, the first one first", () => {
+    const { lab, a, b } = three();
+    using _ = lab;
+    const folder = mkdtempSync(join(tmpdir(), "uml-capture-"));
+    try {
+      b.transmit(frameOf(A, B));
+      lab.run();
+      const path = join(folder, "all.pcapng");
+      lab.core.startCapture({ capture: "all", of: { kind: "all" }, output: { path } });
+      for (let i = 0; i < 3; i++) a.transmit(frameOf(B, A));
+      lab.run();
+      lab.core.close();
+      const bytes = readFileSync(path);
+      const names: string[] = [];
+      const seen: (string | undefined)[] = [];
+      for (let at = 0; at < bytes.length; at += bytes.readUInt32LE(at + 4)) {
+        // an interface's name is its first option; a packet begins with the number of its interface
+        const type = bytes.readUInt32LE(at);
+        if (type === BLOCK_INTERFACE) {
+          names.push(bytes.toString("utf8", at + 20, at + 20 + bytes.readUInt16LE(at + 18)));
+        } else if (type === BLOCK_PACKET) seen.push(names[bytes.readUInt32LE(at + 8)]);
+      }
+      const once = ["a", "lan/b-link"];
+      expect(seen).to.deep.equal([...once, ...once, ...once]);
+    } finally {
       rmSync(folder, { recursive: true });
     }
   });

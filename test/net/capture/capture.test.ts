@@ -64,6 +64,7 @@ function captureInto(spec: Partial<CaptureSpec> = {}, ringBytes = 1 << 20) {
 }
 
 function drain(ring: BlockRing): Buffer {
+  ring.publish();
   const parts: Buffer[] = [];
   for (let part = ring.peek(); part.length > 0; part = ring.peek()) {
     parts.push(Buffer.from(part));
@@ -78,7 +79,7 @@ describe("a capture", () => {
     const id = capture.interface("a:eth0", "link cable");
     expect(capture.interface("a:eth0", "again")).to.equal(id);
     const at = 12_345_678_901;
-    capture.record(id, UDP4_FRAME, 0, UDP4_FRAME.length, at, OUTBOUND, Buffer.from("lost"));
+    capture.record(id, UDP4_FRAME, 0, UDP4_FRAME.length, at, OUTBOUND, Buffer.from("lost"), 1);
     capture.finish(2e9);
     const blocks = blocksOf(drain(ring));
     expect(blocks.map(({ type }) => type)).to.deep.equal([
@@ -112,7 +113,7 @@ describe("a capture", () => {
     const { capture, ring } = captureInto({ snapLength: 20, filter: "tcp" });
     const id = capture.interface("a", "");
     for (const frame of [UDP4_FRAME, TCP4_FRAME]) {
-      capture.record(id, frame, 0, frame.length, 0, OUTBOUND, undefined);
+      capture.record(id, frame, 0, frame.length, 0, OUTBOUND, undefined, 1);
     }
     const packet = blocksOf(drain(ring))[2]!.body;
     expect([packet.readUInt32LE(12), packet.readUInt32LE(16)]).to.deep.equal([20, 71]);
@@ -122,7 +123,7 @@ describe("a capture", () => {
   it("counts what a slow reader made it miss, and goes on when there is room", () => {
     const { capture, ring } = captureInto({}, 4096);
     const id = capture.interface("a", "");
-    const record = () => capture.record(id, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined);
+    const record = () => capture.record(id, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined, 1);
     for (let i = 0; i < 100; i++) record();
     const { recorded, missed } = capture.counters();
     expect(recorded + missed).to.equal(100);
@@ -138,7 +139,7 @@ describe("a capture", () => {
     const { capture, ring } = captureInto({}, 4096);
     const ids = ["a", "b", "c"].map((name) => capture.interface(name, ""));
     for (let i = 0; i < 300; i++) {
-      capture.record(ids[i % 3]!, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined);
+      capture.record(ids[i % 3]!, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined, 1);
     }
     capture.finish(1);
     const statistics = blocksOf(drain(ring)).filter(({ type }) => type === BLOCK_STATISTICS);
@@ -152,7 +153,7 @@ describe("a capture", () => {
     const id = capture.interface("a", "");
     ring.state = ENDED;
     expect(capture.ended).to.be.true;
-    capture.record(id, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined);
+    capture.record(id, UDP4_FRAME, 0, 47, 0, OUTBOUND, undefined, 1);
     expect(capture.counters()).to.include({ recorded: 0, missed: 1 });
   });
 });
@@ -189,16 +190,60 @@ describe("the ring between fabric and writer", () => {
       const block = Buffer.alloc(12 + 4 * random.below(40), ++number);
       block.writeUInt32LE(6, 0);
       block.writeUInt32LE(block.length, 4);
-      if (ring.append(block)) sent.push(block.toString("hex"));
+      if (ring.append(block, number)) sent.push(block.toString("hex"));
+      if (random.below(2) === 0) ring.publish();
       if (random.below(2) === 0) take();
     }
+    ring.publish();
     while (ring.peek().length > 0) take();
     expect(got).to.deep.equal(sent);
     expect(sent.length).to.be.within(1000, 4999);
   });
 
+  it("shows a batch at once, in the order that its blocks were given", () => {
+    const ring = BlockRing.ofBytes(4000);
+    const random = new Random(3, "orders");
+    const seen: number[] = [];
+    let whole = 0;
+    /** How many pieces there were: two where the memory ended between them. */
+    const take = () => {
+      let pieces = 0;
+      for (let part = ring.peek(); part.length > 0; part = ring.peek(), pieces++) {
+        for (const { body } of blocksOf(part)) seen.push(body.readUInt32LE(0));
+        ring.release(part.length);
+      }
+      return pieces;
+    };
+    const sent: number[] = [];
+    for (let first = 0; first < 3000; first += 10) {
+      const orders = Array.from({ length: 1 + random.below(9) }, (_, i) => first + i);
+      for (const order of orders.toSorted(() => random.below(3) - 1)) {
+        const block = Buffer.alloc(16 + 4 * random.below(10));
+        block.writeUInt32LE(6, 0);
+        block.writeUInt32LE(block.length, 4);
+        block.writeUInt32LE(order, 8);
+        block.writeUInt32LE(block.length, block.length - 4);
+        expect(ring.append(block, order)).to.be.true;
+      }
+      take();
+      expect(seen).to.deep.equal(sent);
+      ring.publish();
+      const pieces = take();
+      sent.push(...orders);
+      if (pieces === 1) {
+        whole++;
+        expect(seen).to.deep.equal(sent);
+      } else {
+        // each side of the end is in order
+        expect(seen.toSorted((one, other) => one - other)).to.deep.equal(sent);
+        seen.splice(0, seen.length, ...sent);
+      }
+    }
+    expect(whole).to.be.greaterThan(200);
+  });
+
   it("refuses what is longer than all of it", () => {
-    expect(BlockRing.ofBytes(100).append(new Uint8Array(100))).to.be.false;
+    expect(BlockRing.ofBytes(100).append(new Uint8Array(100), 1)).to.be.false;
   });
 });
 
@@ -214,7 +259,7 @@ describe("the output of a capture", () => {
     const { capture, ring } = captureInto();
     const id = capture.interface("a", "");
     for (let i = 0; i < packets; i++) {
-      capture.record(id, UDP4_FRAME, 0, 47, i, OUTBOUND, undefined);
+      capture.record(id, UDP4_FRAME, 0, 47, i, OUTBOUND, undefined, 1);
     }
     return drain(ring);
   }
