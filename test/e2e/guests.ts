@@ -19,6 +19,7 @@ import type {
 } from "../../kernel/guest/spec.ts";
 import { ensureImage } from "../../kernel/images.ts";
 import { ensureKernel } from "../../kernel/kernels.ts";
+import { ownSharedMemory } from "./leftovers.ts";
 
 let found: Promise<{ kernel: Kernel; image: Image }> | undefined;
 
@@ -50,7 +51,7 @@ type SpecChanges = Partial<Omit<GuestSpec, "setup">> & { readonly setup?: Partia
 export class Guests {
   readonly folder = mkdtempSync(join(tmpdir(), "uml-e2e-"));
   readonly #records: ProcessRecord[] = [];
-  readonly #shmBefore = readdirSync("/dev/shm");
+  readonly #memoryBefore = ownSharedMemory();
 
   async boot(
     name: string,
@@ -94,7 +95,8 @@ export class Guests {
     );
     rmSync(this.folder, { recursive: true });
     expect(files, "files left").to.deep.equal([]);
-    expect(readdirSync("/dev/shm"), "/dev/shm").to.deep.equal(this.#shmBefore);
+    const left = ownSharedMemory().filter((name) => !this.#memoryBefore.includes(name));
+    expect(left, "/dev/shm").to.deep.equal([]);
   }
 }
 

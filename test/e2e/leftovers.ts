@@ -3,7 +3,9 @@
  * temporary folders, mounts, network interfaces.
  */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { NOBODY } from "./nobody.ts";
 
 export interface Leftovers {
   /** Those started with our run folder, and all that descends from them. */
@@ -21,12 +23,21 @@ export function lookForLeftovers(folders: readonly string[]): Leftovers {
     files: folders.flatMap((folder) =>
       existsSync(folder) ? (readdirSync(folder, { recursive: true }) as string[]).sort() : [],
     ),
-    sharedMemory: readdirSync("/dev/shm").filter((name) => name.startsWith("uml-lab-")),
+    sharedMemory: ownSharedMemory(),
     mounts: readFileSync("/proc/self/mounts", "utf8")
       .split("\n")
       .filter((line) => /uml/.test(line)),
     interfaces: readdirSync("/sys/class/net").sort(),
   };
+}
+
+/** Memory files of our labs and of those that tests start as nobody; other users have labs of their own. */
+export function ownSharedMemory(): string[] {
+  const users = [process.getuid?.(), NOBODY];
+  return readdirSync("/dev/shm").filter((name) => {
+    const entry = lstatSync(join("/dev/shm", name), { throwIfNoEntry: false });
+    return name.startsWith("uml-lab-") && users.includes(entry?.uid);
+  });
 }
 
 export function processesOf(folders: readonly string[]): string[] {

@@ -8,6 +8,8 @@ import { outcomeOf } from "./house.ts";
 import { NOBODY } from "./nobody.ts";
 
 const CHECKS = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
+/** Streams of tests go to port 99. Without their beginning, the other port might name a protocol. */
+const STREAMS = ["-d", "tcp.port==99,data"];
 /** Fields that have something, or whose first value is 0, in a frame that is not right. */
 const BROKEN = ["_ws.malformed", "_ws.short"];
 const CHECKSUMS = ["ip", "icmp", "icmpv6"].map((name) => `${name}.checksum.status`);
@@ -39,7 +41,7 @@ export function startTshark(...words: readonly string[]): ChildProcess {
 /** What it says of a capture; expects that it ends well and warns of nothing. */
 async function tshark(path: string, ...words: readonly string[]): Promise<string> {
   chmodSync(path, 0o644);
-  const all = ["-n", ...CHECKS, "-r", path, ...words];
+  const all = ["-n", ...CHECKS, ...STREAMS, "-r", path, ...words];
   const child = spawn("tshark", all, { ...OPTIONS, stdio: ["ignore", "pipe", "pipe"] });
   const { status, stdout, stderr } = await outcomeOf(child);
   expect({ status, stderr }, all.join(" ")).to.deep.equal({ status: 0, stderr: "" });
