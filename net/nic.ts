@@ -71,8 +71,6 @@ const FEATURES = [
   virtio.F_NET_HOST_USO,
 ].reduce((bits, feature) => bits | bit(feature), 0n);
 
-const CALL = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
-
 /** What a NIC needs of the fabric it is in. */
 export interface NicHost {
   readonly arenas: Arenas;
@@ -518,7 +516,7 @@ export class Nic implements Sink, SessionDevice {
   #call(fd: number): void {
     if (fd < 0) return;
     try {
-      libc.write(fd, CALL);
+      libc.signal(fd);
     } catch (error) {
       this.fail(error);
     }
