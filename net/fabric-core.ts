@@ -154,6 +154,7 @@ export class FabricCore implements NicHost, OutletHost {
 
   /** Looks after receivers that are full. */
   tick(): void {
+    if (this.#full.size === 0) return;
     for (const nic of this.#full) {
       if (nic.checkStalled(this.clock.nowMs) || !nic.hasWaiters) this.#full.delete(nic);
     }
