@@ -218,6 +218,22 @@ static void end_with_error(u32 id, i64 error) {
 
 /* ---- commands ---- */
 
+/* Whom the next command runs as. */
+static struct {
+    int given; /* else it is root, as the agent */
+    u32 uid, gid, count, groups[1 + MAX_GROUPS];
+} user;
+
+/* Its standard streams become its own, so that it may open /dev/stdout; /dev/null stays root's. */
+static i64 become_user(int in_fd) {
+    i64 result;
+    int fd;
+    for (fd = in_fd == null_device ? 1 : 0; fd < 3; fd++) call3(SYS_fchown, fd, user.uid, -1);
+    if ((result = call2(SYS_setgroups, user.count, user.groups)) < 0) return result;
+    if ((result = call1(SYS_setgid, user.gid)) < 0) return result;
+    return call1(SYS_setuid, user.uid);
+}
+
 /* Runs in the borrowed memory of the parent: changes nothing but *error. */
 static void execute(const char *directory, char **argv, char **envp, int terminal, int in_fd,
                     int out_fd, int err_fd, volatile int *error) {
@@ -232,7 +248,8 @@ static void execute(const char *directory, char **argv, char **envp, int termina
     call2(SYS_dup2, err_fd, 2);
     on_signal(SIGPIPE, NULL);
     block_signals(0);
-    if (directory[0] && (result = call1(SYS_chdir, directory)) < 0) {
+    if ((directory[0] && (result = call1(SYS_chdir, directory)) < 0) ||
+        (user.given && (result = become_user(in_fd)) < 0)) {
         *error = (int)result;
         call1(SYS_exit, 127);
     }
@@ -267,8 +284,8 @@ static void close_both(int *pair) {
 }
 
 /*
- * u8 flags, u8 0, u16 columns, u16 rows, u16 argc, u16 envc, then texts that end in a zero byte:
- * working directory, argv, environment.
+ * u8 flags, u8 groups, u16 columns, u16 rows, u16 argc, u16 envc; with EXEC_USER u32 uid, u32 gid and
+ * that many u32 groups; then texts that end in a zero byte: working directory, argv, environment.
  */
 static void start_command(u32 id, const u8 *payload, u32 length) {
     static char *texts[8192];
@@ -289,6 +306,16 @@ static void start_command(u32 id, const u8 *payload, u32 length) {
         return;
     }
     at = 10;
+    if ((user.given = flags & EXEC_USER)) {
+        if (length < at + 8 + 4u * payload[1] + 1) { end_with_error(id, -EPROTO); return; }
+        user.uid = get32(payload + at);
+        user.gid = get32(payload + at + 4);
+        at += 8;
+        /* The first is its own group once more, as a user's login has it. */
+        user.groups[0] = user.gid;
+        for (i = 0; i < payload[1]; i++, at += 4) user.groups[i + 1] = get32(payload + at);
+        user.count = payload[1] + 1;
+    }
     directory = (const char *)payload + at;
     at += (u32)length_of(directory) + 1;
     argv = texts;

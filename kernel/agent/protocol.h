@@ -5,7 +5,7 @@
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 #define HEADER_BYTES 8
 #define MAX_PAYLOAD 65536
@@ -17,6 +17,7 @@
 #define LINE_WINDOW 3072
 #define TAKEN_STEP 1024
 #define MAX_CHANNELS 256
+#define MAX_GROUPS 255
 /* What a stream may carry before its reader has granted more. */
 #define INPUT_WINDOW 262144
 #define OUTPUT_WINDOW 524288
@@ -51,6 +52,7 @@
 #define EXEC_TERMINAL 2
 #define EXEC_SOCKET 4
 #define EXEC_CONSOLE 8
+#define EXEC_USER 16
 
 /* Flags of WRITE. */
 #define WRITE_CREATE 1

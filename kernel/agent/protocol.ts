@@ -17,7 +17,8 @@
  * number that is free by EXEC, READ, WRITE or NETLINK; it is free again with the agent's EXIT,
  * which is the last frame of every channel.
  *
- *     EXEC     flags, window size, working directory, argv, environment
+ *     EXEC     flags, window size, user and groups where it is not root, working directory, argv,
+ *              environment
  *     READ     path: its content comes as DATA of the output
  *     WRITE    path, mode: DATA of the input, CLOSE of the input, then EXIT
  *     NETLINK  messages for the kernel's routing socket; its answers come as DATA of the output
@@ -37,7 +38,7 @@
  * The end of the line powers the guest off.
  */
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const HEADER_BYTES = 8;
 export const MAX_PAYLOAD = 65536;
@@ -47,6 +48,7 @@ export const INBOX_UNIT = 512;
 export const LINE_WINDOW = 3072;
 export const TAKEN_STEP = 1024;
 export const MAX_CHANNELS = 256;
+export const MAX_GROUPS = 255;
 export const INPUT_WINDOW = 262144;
 export const OUTPUT_WINDOW = 524288;
 
@@ -70,8 +72,11 @@ export const FRAME = {
 
 export const STREAM = { INPUT: 0, OUTPUT: 1, ERROR: 2 } as const;
 
-/** NO_INPUT: /dev/null. SOCKET: input and output are one socket. CONSOLE: /dev/tty0 is its terminal. */
-export const EXEC = { NO_INPUT: 1, TERMINAL: 2, SOCKET: 4, CONSOLE: 8 } as const;
+/**
+ * NO_INPUT: /dev/null. SOCKET: input and output are one socket. CONSOLE: /dev/tty0 is its terminal.
+ * USER: an identity follows the head.
+ */
+export const EXEC = { NO_INPUT: 1, TERMINAL: 2, SOCKET: 4, CONSOLE: 8, USER: 16 } as const;
 
 /** CREATE: made if absent, emptied, given the mode. PARENTS: its folders are made. */
 export const WRITE = { CREATE: 1, PARENTS: 2 } as const;
@@ -129,6 +134,14 @@ export class FrameReader {
   }
 }
 
+/** Whom a command runs as. */
+export interface Identity {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary. */
+  readonly groups: readonly number[];
+}
+
 export interface ExecPayload {
   readonly flags: number;
   readonly columns: number;
@@ -136,24 +149,32 @@ export interface ExecPayload {
   readonly cwd: string;
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Root without one. */
+  readonly user?: Identity | undefined;
 }
 
 /** Throws a RangeError where it is too long for a frame or holds a zero byte. */
-export function encodeExec({ flags, columns, rows, cwd, argv, env }: ExecPayload): Buffer {
+export function encodeExec(payload: ExecPayload): Buffer {
+  const { flags, columns, rows, cwd, argv, env, user } = payload;
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
   const texts = [cwd, ...argv, ...variables];
   if (texts.some((text) => text.includes("\0"))) {
     throw new RangeError("a command can't hold a zero byte");
   }
+  if (user !== undefined && user.groups.length > MAX_GROUPS) {
+    throw new RangeError(`a command's user can't be in more than ${MAX_GROUPS} groups`);
+  }
   const head = Buffer.alloc(10);
-  head[0] = flags;
+  head[0] = flags | (user === undefined ? 0 : EXEC.USER);
+  head[1] = user?.groups.length ?? 0;
   head.writeUInt16LE(columns, 2);
   head.writeUInt16LE(rows, 4);
   head.writeUInt16LE(argv.length, 6);
   head.writeUInt16LE(variables.length, 8);
-  const payload = Buffer.concat([head, Buffer.from(`${texts.join("\0")}\0`)]);
-  if (payload.length > MAX_PAYLOAD) throw new RangeError("the command line is too long (64 KiB)");
-  return payload;
+  const ids = user === undefined ? [] : [user.uid, user.gid, ...user.groups].map(encodeU32);
+  const bytes = Buffer.concat([head, ...ids, Buffer.from(`${texts.join("\0")}\0`)]);
+  if (bytes.length > MAX_PAYLOAD) throw new RangeError("the command line is too long (64 KiB)");
+  return bytes;
 }
 
 export function encodePath(path: string): Buffer {

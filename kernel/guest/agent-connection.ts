@@ -17,6 +17,7 @@ import {
   encodeWrite,
   FRAME,
   type Frame,
+  type Identity,
   MAX_CHANNELS,
   POWER,
   STREAM,
@@ -48,6 +49,8 @@ export interface ExecOptions {
   readonly noInput?: boolean;
   /** Its terminal is the guest's console; nothing goes over its streams. */
   readonly console?: boolean;
+  /** Whom it runs as; root without. */
+  readonly user?: Identity | undefined;
 }
 
 export interface AgentEvents {
@@ -95,6 +98,7 @@ export class AgentConnection {
       cwd: request.cwd ?? "",
       argv: request.command,
       env: { ...env, ...(terminal ? { TERM: terminal.term ?? "xterm" } : {}), ...request.env },
+      user: options.user,
     });
     const channel = this.#open(FRAME.EXEC, payload, [STREAM.OUTPUT, STREAM.ERROR]);
     const name = request.command[0] ?? "";

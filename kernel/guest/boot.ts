@@ -23,8 +23,9 @@ import { changeSetup } from "./change-setup.ts";
 import { kernelCommandLine } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { hostProcessesOf, isTraced, kernelProcessOf, stateOf } from "./host-processes.ts";
+import { type ImageUser, resolveUser } from "./image-user.ts";
 import { chooseSandbox, planSandbox } from "./sandbox.ts";
-import { applySetup, type SetupAgent } from "./setup.ts";
+import { applySetup, type SetupAgent, sysctlPath } from "./setup.ts";
 import type {
   BootOptions,
   ExecRequest,
@@ -55,6 +56,15 @@ const BASE_ENV: Readonly<Record<string, string>> = {
   LOGNAME: "root",
   SHELL: "/bin/sh",
   LANG: "C.UTF-8",
+};
+
+/**
+ * As in a container: a user listens on every port, and pings without rights.
+ * moby: daemon/oci_linux.go
+ */
+const FOR_USERS: Readonly<Record<string, string>> = {
+  "/proc/sys/net/ipv4/ip_unprivileged_port_start": "0\n",
+  "/proc/sys/net/ipv4/ping_group_range": "0 2147483647\n",
 };
 
 /**
@@ -323,7 +333,7 @@ class Guest implements RunningGuest {
     };
   }
 
-  #startImage(): void {
+  async #startImage(): Promise<void> {
     const { reference, process } = this.#spec.image;
     if (process === undefined || process.command.length === 0) {
       throw new LabError(
@@ -334,13 +344,50 @@ class Guest implements RunningGuest {
         },
       );
     }
+    const user = process.user === "" ? undefined : await this.#imageUser(process.user);
+    if (user !== undefined && user.uid !== 0) await this.#letUsersServe();
     const [program] = process.command;
     const say = (how: string) => this.#console.record(Buffer.from(`uml-lab: ${program} ${how}\n`));
     const request = { command: process.command, cwd: process.cwd };
-    this.#agent.exec(request, this.#env, { console: true }).exit.then(
+    const env = {
+      ...BASE_ENV,
+      ...(user === undefined ? {} : { HOME: user.home, USER: user.name, LOGNAME: user.name }),
+      ...process.env,
+      ...this.#setup.env,
+    };
+    const started = this.#agent.exec(request, env, { console: true, user });
+    // only why it could not be run comes here
+    started.stderr.on("data", (chunk: Buffer) => this.#console.record(chunk));
+    started.exit.then(
       ({ code, signal }) =>
         say(`ended (${signal === undefined ? `status ${code}` : `signal ${signal}`})`),
       (error: unknown) => say(`did not run: ${messageOf(error)}`),
+    );
+  }
+
+  async #imageUser(user: string): Promise<ImageUser> {
+    const textOf = async (path: string) =>
+      Buffer.from(await this.#agent.readFile(path).catch(() => "")).toString("utf8");
+    const [passwd, group] = await Promise.all([textOf("/etc/passwd"), textOf("/etc/group")]);
+    try {
+      return resolveUser(user, passwd, group);
+    } catch (cause) {
+      throw new LabError(
+        "GUEST_SETUP",
+        `guest ${this.name}: the command of ${this.#spec.image.reference} is to run as USER ` +
+          `\`${user}\`: ${messageOf(cause)}`,
+        { cause, hint: "mend the image, or remove `service` and start the command with `run`" },
+      );
+    }
+  }
+
+  /** What the topology says of these settings was written before, and stays. */
+  async #letUsersServe(): Promise<void> {
+    const given = Object.keys(this.#setup.sysctl).map(sysctlPath);
+    await Promise.all(
+      Object.entries(FOR_USERS)
+        .filter(([path]) => !given.includes(path))
+        .map(([path, value]) => this.#agent.writeFile(path, Buffer.from(value), undefined)),
     );
   }
 

@@ -28,8 +28,8 @@ export interface SetupAgent {
   writeFile(path: string, content: Uint8Array, mode: number | undefined): Promise<void>;
   netlink(messages: Uint8Array): Promise<Uint8Array>;
   run(command: string): Promise<ExecResult>;
-  /** Starts the image's own command; throws where it has none. */
-  startImage(): void;
+  /** Starts the image's own command; rejects where it has none, or no such user. */
+  startImage(): Promise<void>;
 }
 
 /** One routing message. */
@@ -85,7 +85,7 @@ export async function applySetup(
     if (code !== 0)
       throw fail(`${name} does not run: ${`${stdout}${stderr}`.trim() || `status ${code}`}`);
   }
-  if (setup.startsImage) agent.startImage();
+  if (setup.startsImage) await agent.startImage();
   for (const command of setup.run) {
     signal.throwIfAborted();
     const { code, stdout, stderr } = await agent.run(command);

@@ -36,7 +36,7 @@ export interface Kernel {
 export interface ImageProcess {
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** As the image says; a guest's commands run as root all the same. */
+  /** `name`, `uid`, `name:group`, …, of whom `command` runs as; empty: root. */
   readonly user: string;
   /** ENTRYPOINT and CMD; empty where there is none. */
   readonly command: readonly string[];

@@ -18,6 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
 import Docker from "dockerode";
+import type { LabError } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
 import { lockEntry } from "../../kernel/cache/cache.ts";
 import { dockerEngine } from "../../kernel/docker/engine.ts";
@@ -27,7 +28,7 @@ import { ANY_MEMORY } from "../../kernel/images/source.ts";
 import { ensureImage, importImage, listImages, removeImage } from "../../kernel/images.ts";
 import { findProgram } from "../../kernel/packages/apt.ts";
 import { ensureTool } from "../../kernel/tools.ts";
-import { Guests, shell } from "./guests.ts";
+import { Guests, shell, until } from "./guests.ts";
 import { House } from "./house.ts";
 
 const run = promisify(execFile);
@@ -156,6 +157,99 @@ describe("images", () => {
     );
     await removeImage("docker:uml-lab-flat");
     await removeImage("docker:uml-lab-saved");
+  });
+
+  /** What `docker save` makes of an image of one layer. */
+  const savedImage = async (name: string, layer: string, config: object): Promise<string> => {
+    const folder = join(scratch, name);
+    mkdirSync(folder);
+    await run("cp", [layer, join(folder, "layer.tar")]);
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ config }));
+    const [Config, Layers] = ["config.json", ["layer.tar"]];
+    writeFileSync(
+      join(folder, "manifest.json"),
+      JSON.stringify([{ Config, RepoTags: null, Layers }]),
+    );
+    const archive = join(scratch, `${name}.tar`);
+    await run("tar", ["-cf", archive, "-C", folder, "manifest.json", Config, ...Layers]);
+    return archive;
+  };
+
+  it("runs a container image's command as its USER", async () => {
+    const people = join(scratch, "people");
+    for (const path of ["etc", "home/app", "srv/team"])
+      mkdirSync(join(people, path), { recursive: true });
+    writeFileSync(
+      join(people, "etc/passwd"),
+      "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n",
+    );
+    writeFileSync(join(people, "etc/group"), "root:x:0:\napp:x:1001:\nteam:x:2000:app\n");
+    chmodSync(join(people, "srv/team"), 0o775);
+    const layer = join(scratch, "people.tar");
+    const add = (how: string, owner: string, ...words: string[]) => {
+      const [user, group] = owner.split(":");
+      const owners = [`--owner=app:${user}`, `--group=app:${group}`];
+      return run("tar", [how, layer, "--no-recursion", ...owners, ...words]);
+    };
+    await add("-cf", "0:0", "-C", tree, "bin", "bin/busybox", "bin/sh", "bin/cat", "bin/id");
+    await add("-rf", "0:0", "-C", people, "etc", "etc/passwd", "etc/group", "home", "srv");
+    await add("-rf", "1000:1001", "-C", people, "home/app");
+    await add("-rf", "0:2000", "-C", people, "srv/team");
+
+    const script = `
+{ id; echo $HOME $USER $PWD; } > /tmp/seen
+echo mine > $HOME/own
+echo ours > /srv/team/note
+(echo no > /etc/note) 2>/dev/null || echo refused >> /tmp/seen
+echo "a word for the console" > /dev/stdout
+echo listening > /tmp/listening
+/bin/busybox nc -l -p 80 > /tmp/heard; echo done > /tmp/done; exec /bin/busybox sleep 1000`;
+    const config = { Cmd: ["sh", "-c", script], WorkingDir: "/srv" };
+    const seenBy = async (user: string) => {
+      const name = `user-${user.replaceAll(":", "-")}`;
+      const archive = await savedImage(name, layer, { ...config, User: user });
+      const image = await importImage(archive, name);
+      try {
+        await using guest = await guests.boot(name, { image, setup: { startsImage: true } });
+        await until(
+          "it listens",
+          async () => (await shell(guest, "cat /tmp/listening")).code === 0,
+        );
+        // it may not be at accept yet
+        const call = "until [ -e /tmp/done ] || echo hi | /bin/busybox nc 127.0.0.1 80; do :; done";
+        await shell(guest, call);
+        await until("it heard it", async () => (await shell(guest, "cat /tmp/done")).code === 0);
+        expect(await readFile(guest.consolePath, "utf8")).to.include("a word for the console");
+        expect((await shell(guest, "cat /tmp/heard; id -u")).stdout).to.equal("hi\n0\n");
+        return (await shell(guest, "cat /tmp/seen /home/app/own /srv/team/note")).stdout;
+      } finally {
+        await removeImage(`docker:${name}`);
+      }
+    };
+    expect(await seenBy("app")).to.equal(
+      "uid=1000(app) gid=1001(app) groups=1001(app),2000(team)\n/home/app app /srv\nrefused\n" +
+        "mine\nours\n",
+    );
+    expect(await seenBy("1000:team")).to.equal(
+      "uid=1000(app) gid=2000(team) groups=2000(team)\n/home/app app /srv\nrefused\nmine\nours\n",
+    );
+    // a number without a name: it has no home, and nothing is its own
+    expect(await seenBy("1234:1234")).to.equal(
+      "uid=1234 gid=1234 groups=1234\n/ 1234 /srv\nrefused\n",
+    );
+
+    const archive = await savedImage("user-none", layer, { ...config, User: "wep" });
+    const image = await importImage(archive, "user-none");
+    const error = await guests.boot("none", { image, setup: { startsImage: true } }).then(
+      () => expect.fail("it booted"),
+      (reason: LabError) => reason,
+    );
+    expect(error.code).to.equal("GUEST_SETUP");
+    expect(error.message).to.equal(
+      "guest none: the command of docker:user-none is to run as USER `wep`: " +
+        "the image's /etc/passwd has no user `wep`",
+    );
+    await removeImage("docker:user-none");
   });
 
   it("makes the same bytes of the same packages, and what their scripts would have made", async () => {
@@ -337,7 +431,8 @@ describe("an image of a container engine", function () {
       changes: [
         "ENV COLOR=green",
         "WORKDIR /srv",
-        'CMD ["sh","-c","echo hello from $COLOR; sleep 1000"]',
+        "USER 1234:5678",
+        'CMD ["sh","-c","echo hello from $COLOR, $(id -u):$(id -g); sleep 1000"]',
       ],
     });
     await new Promise((resolve) => docker.modem.followProgress(imported, resolve));
@@ -356,7 +451,7 @@ expect: { reach: ["a -> web"] }
       expect((await house.run("exec", "web", "--", "cat", "/tmp/seen")).stdout).to.equal(
         "green /srv\n",
       );
-      expect((await house.run("logs", "web")).stdout).to.include("hello from green");
+      expect((await house.run("logs", "web")).stdout).to.include("hello from green, 1234:5678");
       await house.json(
         3,
         "up",

@@ -64,6 +64,18 @@ describe("agent protocol", () => {
     );
   });
 
+  it("encodes whom a command runs as", () => {
+    const command = { flags: 8, columns: 0, rows: 0, cwd: "/", argv: ["id"], env: {} };
+    const payload = encodeExec({ ...command, user: { uid: 1000, gid: 65536, groups: [4, 5] } });
+    expect(payload.toString("latin1")).to.equal(
+      "\x18\x02\0\0\0\0\x01\0\0\0\xe8\x03\0\0\0\0\x01\0\x04\0\0\0\x05\0\0\0/\0id\0",
+    );
+    const groups = Array.from({ length: 256 }, (_, id) => id);
+    expect(() => encodeExec({ ...command, user: { uid: 1, gid: 1, groups } })).to.throw(
+      "more than 255 groups",
+    );
+  });
+
   it("refuses zero bytes and what is too long", () => {
     const command = { flags: 0, columns: 0, rows: 0, cwd: "", env: {} };
     expect(() => encodeExec({ ...command, argv: ["a\0b"] })).to.throw(RangeError);

@@ -72,6 +72,7 @@ class FakeAgent implements SetupAgent {
 
   startImage() {
     this.log.push("start the image");
+    return Promise.resolve();
   }
 }
 
