@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
@@ -41,10 +41,20 @@ async function busyboxTree(folder: string): Promise<string> {
   const tree = join(folder, "tree");
   mkdirSync(join(tree, "bin"), { recursive: true });
   await run("cp", [join(folder, "x/usr/bin/busybox"), join(tree, "bin/busybox")]);
-  for (const name of ["sh", "cat", "ls", "mount", "id", "stat", "echo", "sleep", "env", "pwd"]) {
-    symlinkSync("busybox", join(tree, "bin", name));
-  }
+  const applets = "sh cat ls mount id stat echo sleep env pwd find sort";
+  for (const name of applets.split(" ")) symlinkSync("busybox", join(tree, "bin", name));
   return tree;
+}
+
+/** Files that others may not read and folders that they may not enter, as far as we see them. */
+async function keptFromOthers(folders: readonly string[]): Promise<string[]> {
+  const closed = ["(", "-type", "f", "!", "-perm", "-o=r", ")"];
+  const shut = ["(", "-type", "d", "!", "-perm", "-o=rx", "-prune", ")"];
+  const { stdout } = await run("find", [...folders, ...closed, "-o", ...shut]).catch(
+    // it ends with 1 where it may not enter a folder
+    (error: { stdout?: string }) => ({ stdout: error.stdout ?? "" }),
+  );
+  return stdout.split("\n").filter(Boolean);
 }
 
 describe("images", () => {
@@ -273,23 +283,33 @@ echo listening > /tmp/listening
 
   it("takes of the host what everybody may read, and no way leads back", async () => {
     const host = join(scratch, "host");
-    for (const path of ["etc/ssh", "etc/closed", "usr/share", "home/me", "root", "var/lib"]) {
-      mkdirSync(join(host, path), { recursive: true });
-    }
-    await run("cp", ["-a", `${tree}/bin`, join(host, "usr/bin")]);
-    symlinkSync("usr/bin", join(host, "bin"));
-    const put = (path: string, mode: number) => {
-      writeFileSync(join(host, path), "secret");
+    const secret = "secret\n";
+    const put = (path: string, mode: number, text = secret) => {
+      mkdirSync(dirname(join(host, path)), { recursive: true });
+      writeFileSync(join(host, path), text);
       chmodSync(join(host, path), mode);
     };
-    put("etc/passwd", 0o644);
+    mkdirSync(join(host, "usr"), { recursive: true });
+    await run("cp", ["-a", `${tree}/bin`, join(host, "usr/bin")]);
+    symlinkSync("usr/bin", join(host, "bin"));
+    put("etc/passwd", 0o644, "everybody's\n");
+    put("usr/share/words", 0o444, "everybody's\n");
     put("etc/shadow", 0o640);
+    put("etc/mail/spool", 0o620);
     put("etc/ssh/ssh_host_rsa_key", 0o644);
+    put("etc/ssl/private/own.pem", 0o644);
+    put("etc/ssl/own.key", 0o644);
+    put("etc/machine-id", 0o444);
     put("etc/closed/inside", 0o644);
     chmodSync(join(host, "etc/closed"), 0o700);
-    put("home/me/diary", 0o644);
-    put("root/note", 0o644);
-    put("var/lib/data", 0o644);
+    put("etc/unlisted/inside", 0o644);
+    chmodSync(join(host, "etc/unlisted"), 0o711);
+    put("usr/lib/agent/id_ed25519", 0o644);
+    put("usr/lib/agent/token", 0o600);
+    for (const path of ["home/me/diary", "root/note", "var/lib/data", "opt/x/y", "srv/z"]) {
+      put(path, 0o644);
+    }
+    symlinkSync("/home/me/diary", join(host, "etc/way"));
 
     const file = join(scratch, "host.squashfs");
     using lock = await lockEntry("images-host-test", { purpose: "a test" });
@@ -304,19 +324,31 @@ echo listening > /tmp/listening
       ...ANY_MEMORY,
     };
     await using guest = await guests.boot("host", { image, memoryBytes: image.defaultMemoryBytes });
-    const seen = await shell(
-      guest,
-      "cat /etc/passwd; ls /etc /etc/ssh /home /root /var/lib; id -u",
+    const sh = async (command: string) => (await shell(guest, command)).stdout;
+    // all that there is but the programs, and what every boot writes
+    const found = await sh("find /etc /usr /home /root /opt /srv /var ! -path '/usr/bin/*' | sort");
+    expect(
+      found
+        .trimEnd()
+        .split("\n")
+        .filter((path) => !/^\/etc\/host(name|s)$/.test(path)),
+    ).to.deep.equal([
+      ...["/etc", "/etc/mail", "/etc/passwd", "/etc/ssh", "/etc/ssl", "/etc/way"],
+      ...["/home", "/opt", "/root", "/srv"],
+      ...["/usr", "/usr/bin", "/usr/lib", "/usr/lib/agent", "/usr/share", "/usr/share/words"],
+      ...["/var", "/var/cache", "/var/lib", "/var/lib/misc", "/var/lock", "/var/log", "/var/run"],
+      ...["/var/spool", "/var/tmp"],
+    ]);
+    expect(await sh("id -u; cat /etc/passwd /usr/share/words")).to.equal(
+      "0\neverybody's\neverybody's\n",
     );
-    expect(seen.stdout)
-      .to.match(/secret/)
-      .and.to.match(/^0$/m);
-    expect(seen.stdout).not.to.match(/shadow|rsa_key|closed|inside|diary|note|data|^me$/m);
+    const lost = await shell(guest, "cat /etc/way");
+    expect(lost).to.include({ code: 1, stdout: "" });
     // through the kernel's own door to the host, where it has one: the sandbox is behind it
     const door = await shell(guest, `mount -t hostfs -o / none /mnt && ls /mnt${host}`);
     expect(door.stdout).not.to.match(/etc|secret/);
-    expect((await shell(guest, "echo changed > /etc/passwd")).code).to.equal(0);
-    expect((await run("cat", [join(host, "etc/passwd")])).stdout).to.equal("secret");
+    expect(await sh("echo theirs > /etc/passwd; cat /etc/passwd")).to.equal("theirs\n");
+    expect(await readFile(join(host, "etc/passwd"), "utf8")).to.equal("everybody's\n");
   });
 });
 
@@ -377,10 +409,15 @@ describe("images that take long to make", function () {
     expect(await sh("id -u; cat /etc/os-release")).to.equal(
       `0\n${await readFile("/etc/os-release", "utf8")}`,
     );
-    const places = "/home /root /var/lib /opt /srv /etc/ssl/private";
-    expect(await sh(`ls -A ${places} 2>/dev/null | grep -v -e ':$' -e '^$'`)).to.equal("");
-    const secrets = "/etc/shadow /etc/gshadow /etc/sudoers /etc/machine-id /etc/ssh/ssh_host_*_key";
-    expect(await sh(`cat ${secrets} 2>/dev/null`)).to.equal("");
+    const places = "/home /root /opt /srv /var /etc/ssl/private";
+    expect(await sh(`find ${places} ! -type d ! -type l 2>/dev/null`)).to.equal("");
+    expect(await sh("ls -A /home /root /opt /srv | grep -v -e ':$' -e '^$'")).to.equal("");
+    // of what this machine keeps from others than owner and group, nothing is even there
+    const kept = await keptFromOthers(["/etc", "/usr"]);
+    const input = Buffer.from(["/etc/machine-id", ...kept, ""].join("\n"));
+    const look = 'while read -r path; do [ -e "$path" ] && echo "$path"; done; echo done';
+    const { stdout } = await guest.run({ command: ["sh", "-c", look] }, { input });
+    expect(stdout).to.equal("done\n");
     const theirs = `echo theirs > ${own}; echo theirs > /mnt${own}; echo theirs > /etc/passwd`;
     const seen = await sh(
       `mount -t hostfs -o / none /mnt; cat ${own} /mnt${own}; mkdir -p ${scratch}; ${theirs}`,
