@@ -305,13 +305,7 @@ function examineCompiler(): Finding {
 
 async function examineDocker(): Promise<Finding> {
   const engine = await dockerEngine();
-  return finding(
-    "docker",
-    "optional",
-    engine.docker !== undefined,
-    engine.found,
-    "start a Docker engine and be allowed to use it (sudo usermod -aG docker $USER)",
-  );
+  return finding("docker", "optional", engine.docker !== undefined, engine.found, engine.hint);
 }
 
 /** Undefined where the program ends with 0, else why not. */

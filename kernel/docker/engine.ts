@@ -6,11 +6,12 @@ import { join } from "node:path";
 import type Docker from "dockerode";
 import { messageOf } from "../../base/errors.ts";
 
-const PING_TIMEOUT_MS = 3_000;
+/** Where systemd holds the socket, the first word starts the engine. */
+const PING_TIMEOUT_MS = 10_000;
 
 export interface Engine {
   readonly docker: Docker | undefined;
-  /** For a person: its version, or why there is none. */
+  /** For a person: where it is, or why there is none. */
   readonly found: string;
   /** What mends it where there is none. */
   readonly hint: string;
@@ -32,10 +33,11 @@ export async function dockerEngine(env: NodeJS.ProcessEnv = process.env): Promis
       const docker = path.startsWith("/")
         ? new DockerClient({ socketPath: path, timeout: PING_TIMEOUT_MS })
         : new DockerClient();
-      const { Version } = await withTimeout(docker.version());
+      // not its version: podman starts other programs to tell it, which takes seconds
+      await withTimeout(docker.ping());
       // only the question whether it is there is bounded
       const lasting = path.startsWith("/") ? new DockerClient({ socketPath: path }) : docker;
-      return { docker: lasting, found: `engine ${Version}`, hint: "" };
+      return { docker: lasting, found: `engine at ${socket}`, hint: "" };
     } catch (error) {
       const denied = (error as NodeJS.ErrnoException).code === "EACCES";
       found = denied

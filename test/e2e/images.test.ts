@@ -27,24 +27,11 @@ import { hostImage } from "../../kernel/images/from-host.ts";
 import { ANY_MEMORY } from "../../kernel/images/source.ts";
 import { ensureImage, importImage, listImages, removeImage } from "../../kernel/images.ts";
 import { findProgram } from "../../kernel/packages/apt.ts";
-import { ensureTool } from "../../kernel/tools.ts";
+import { busyboxTree } from "./busybox-tree.ts";
 import { Guests, shell, until } from "./guests.ts";
 import { House } from "./house.ts";
 
 const run = promisify(execFile);
-
-/** A root file system of one static program, which the base image has. */
-async function busyboxTree(folder: string): Promise<string> {
-  const { file } = await ensureImage("base");
-  const unsquashfs = await ensureTool("unsquashfs");
-  await run(unsquashfs, ["-q", "-n", "-d", join(folder, "x"), file, "usr/bin/busybox"]);
-  const tree = join(folder, "tree");
-  mkdirSync(join(tree, "bin"), { recursive: true });
-  await run("cp", [join(folder, "x/usr/bin/busybox"), join(tree, "bin/busybox")]);
-  const applets = "sh cat ls mount id stat echo sleep env pwd find sort";
-  for (const name of applets.split(" ")) symlinkSync("busybox", join(tree, "bin", name));
-  return tree;
-}
 
 /** Files that others may not read and folders that they may not enter, as far as we see them. */
 async function keptFromOthers(folders: readonly string[]): Promise<string[]> {
