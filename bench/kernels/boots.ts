@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { messageOf } from "../../base/errors.ts";
 import { checkInitramfs } from "../../kernel/boot-check.ts";
 import type { Kernel } from "../../kernel/guest/spec.ts";
 import { downloadPackages, findProgram } from "../../kernel/packages/apt.ts";
@@ -41,6 +42,15 @@ export async function measureUmlBoot(
 
 /** The same for QEMU's microvm by TCG; a text where it can't be measured. */
 export async function measureMicrovmBoot(options: BootOptions): Promise<number | string> {
+  try {
+    return await bootMicrovm(options);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    return messageOf(error);
+  }
+}
+
+async function bootMicrovm(options: BootOptions): Promise<number | string> {
   const qemu = findProgram("qemu-system-x86_64");
   if (qemu === undefined) return "QEMU is not installed (apt-get install qemu-system-x86)";
   const kernel = await machineKernel(options);
@@ -98,9 +108,9 @@ async function timeBoot(
     env: { ...process.env, HOME: folder, TMPDIR: "/dev/shm" },
   });
   const ended = once(child, "close");
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(MOST_MS)]);
   const kill = () => killGroup(child);
-  limit.addEventListener("abort", kill, { once: true });
+  const limit = setTimeout(kill, MOST_MS);
+  signal.addEventListener("abort", kill, { once: true });
   try {
     let said = "";
     for await (const chunk of (child.stdout as Readable).setEncoding("utf8")) {
@@ -109,7 +119,8 @@ async function timeBoot(
     }
     throw new Error(`${command[0]} ended before its first process ran: ${said.slice(-300)}`);
   } finally {
-    limit.removeEventListener("abort", kill);
+    clearTimeout(limit);
+    signal.removeEventListener("abort", kill);
     kill();
     await ended;
   }
