@@ -51,7 +51,7 @@ export const sections: readonly Section[] = [
   },
   {
     name: "kernels",
-    title: "Kernels: starting, system calls, memory",
+    title: "Kernels: starting, system calls, memory; images: starting",
     async run(options) {
       const data = await measureKernels(options);
       return { text: renderKernels(data), data };

@@ -18,6 +18,7 @@ import type { SectionOptions } from "../sections.ts";
 import { gbit, median, renderTable } from "../table.ts";
 import type { TransportResult } from "../transports/guests.ts";
 import { measureMicrovmBoot, measureUmlBoot } from "./boots.ts";
+import { type ImageResult, measureImages, renderImages } from "./images.ts";
 
 export interface KernelResult {
   readonly kernel: string;
@@ -37,6 +38,8 @@ export interface KernelResult {
 
 export interface KernelsResult {
   readonly kernels: readonly KernelResult[];
+  /** A guest with each image, by kernel. */
+  readonly images: readonly ImageResult[];
   /** QEMU's microvm by TCG with the same initramfs, or why there is no figure. */
   readonly microvmFirstProcessMs: number | string;
 }
@@ -54,19 +57,21 @@ export async function measureKernels(options: SectionOptions): Promise<KernelsRe
   if (lean === undefined) options.log("no lean kernel is built (uml-lab kernel build)");
   else kernels.push(["lean", lean]);
   const results: KernelResult[] = [];
+  const images: ImageResult[] = [];
   for (const [choice, kernel] of kernels) {
     for (const isolation of ["fast", "strict"] as const) {
       options.log(`${kernel.id}, ${isolation}`);
       const at = { choice, kernel, isolation, folder, programs };
       results.push(await measureKernel(at, options));
     }
+    images.push(...(await measureImages(choice, kernel, folder, options)));
   }
   options.log("QEMU's microvm");
   const microvmFirstProcessMs = await measureMicrovmBoot({ ...options, folder, rounds: 3 });
   if (typeof microvmFirstProcessMs === "string") {
     options.log(`NO COMPARISON with QEMU's microvm: ${microvmFirstProcessMs}`);
   }
-  return { kernels: results, microvmFirstProcessMs };
+  return { kernels: results, images, microvmFirstProcessMs };
 }
 
 interface Subject {
@@ -152,7 +157,8 @@ async function measureInside(subject: Subject, { signal, quick }: SectionOptions
   }
 }
 
-export function renderKernels({ kernels, microvmFirstProcessMs }: KernelsResult): string {
+export function renderKernels(results: KernelsResult): string {
+  const { kernels, images, microvmFirstProcessMs } = results;
   const ms = (value: number) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
   const head = [
     ...["kernel", "isolation", "first process", "guest ready", "two-lans up"],
@@ -173,5 +179,6 @@ export function renderKernels({ kernels, microvmFirstProcessMs }: KernelsResult)
     rows.push(["QEMU microvm (TCG)", "", ms(microvmFirstProcessMs)]);
   }
   const why = typeof microvmFirstProcessMs === "string" ? microvmFirstProcessMs : undefined;
-  return `${renderTable(head, rows)}${why === undefined ? "" : `\n\nQEMU's microvm: ${why}`}`;
+  const text = `${renderTable(head, rows)}${why === undefined ? "" : `\n\nQEMU's microvm: ${why}`}`;
+  return `${text}\n\n${renderImages(images)}`;
 }
