@@ -37,6 +37,7 @@ export const EXIT_STATUS = {
   NO_RIGHT: 3,
   NO_SPACE: 3,
   PORT_TAKEN: 3,
+  NO_TAP: 3,
   FETCH_FAILED: 3,
   BUILD_FAILED: 3,
   // 4: a guest or the lab failed while running

@@ -3,14 +3,15 @@
 import { LabError, LabErrors } from "../base/errors.ts";
 import type { AppliedPlan, ApplyOptions, RunningLab } from "./api.ts";
 import { checkPorts } from "./free-ports.ts";
+import { checkHostTaps } from "./host-taps.ts";
 import { ensureParts } from "./parts.ts";
 import type { LabPlan } from "./plan/plan.ts";
 import { planFile } from "./plan/plan-file.ts";
 
 /**
  * Judges the lab as `verify` does once it is what the file says. Addresses that the file leaves to us
- * stay those that interfaces have. Throws LabErrors of the file, USAGE, PORT_TAKEN and what kernels
- * and images throw while nothing is touched; then what `RunningLab.apply` throws.
+ * stay those that interfaces have. Throws LabErrors of the file, USAGE, PORT_TAKEN, NO_TAP, NO_RIGHT and
+ * what kernels and images throw while nothing is touched; then what `RunningLab.apply` throws.
  * @param lab its lab, found by the name in the file where none is given.
  */
 export async function applyFile(
@@ -25,6 +26,7 @@ export async function applyFile(
   const options = { signal, onEvent };
   if (dryRun) return await lab.apply({ plan, startedAt, checkMs: Date.now() - startedAt }, options);
   await checkPorts({ guests: withNewPorts(plan, before) });
+  await checkHostTaps(plan, before);
   const checkMs = Date.now() - startedAt;
   const parts = await ensureParts(plan, options);
   signal.throwIfAborted();

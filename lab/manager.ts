@@ -27,6 +27,7 @@ import { toWirePlan } from "./control/messages.ts";
 import { CrashedLab, mendLab } from "./crashed.ts";
 import { clearAbandonedDisks } from "./disks/kept.ts";
 import { checkPorts } from "./free-ports.ts";
+import { checkHostTaps } from "./host-taps.ts";
 import { ensureParts, ensuring } from "./parts.ts";
 import type { GuestPlan, LabPlan } from "./plan/plan.ts";
 import {
@@ -67,6 +68,7 @@ export async function upPlan(
     checkSocketPaths(labFolder(plan.name));
     await makeRoom(plan.name, onEvent);
     await checkPorts(plan);
+    await checkHostTaps(plan);
     const checkMs = Date.now() - startedAt;
     if (debug !== undefined) checkGuest(plan, debug.guest);
     const parts = await ensureParts(plan, options);

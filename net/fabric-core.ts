@@ -23,6 +23,8 @@ import type {
 } from "./control/messages.ts";
 import { endName } from "./control/messages.ts";
 import { Counters } from "./counters.ts";
+import { HostTap, type HostTapHost, type TapEnd } from "./host-tap.ts";
+import type { TapDevice } from "./host-tap-device.ts";
 import { isPerfect, whatIsWrong } from "./impairment/impairer.ts";
 import { LinkDirection, type Sink } from "./link.ts";
 import { fabricSends, Nic, type NicHost } from "./nic.ts";
@@ -49,11 +51,18 @@ export interface Listening {
   accept(fd: number): void;
 }
 
+/** What works when its descriptor has something for it. */
+export interface Worker {
+  work(): void;
+}
+
 /** Descriptors of NICs: the core says what to watch, and is told what was kicked. */
 export interface Watcher {
   listen(who: Listening): void;
   unlisten(who: Listening): void;
-  watchOutlet(outlet: Outlet, fd: number): void;
+  /** Throws where the host has no such TAP for us. */
+  openTap(device: string): TapDevice;
+  watchWorker(worker: Worker, fd: number): void;
   watch(nic: Nic, fd: number, queue: number): void;
   unwatch(fd: number): void;
 }
@@ -65,7 +74,7 @@ interface Plugged {
   readonly plugged: readonly [Sink, Sink];
 }
 
-export class FabricCore implements NicHost, OutletHost {
+export class FabricCore implements NicHost, OutletHost, HostTapHost {
   readonly arenas = new Arenas();
   readonly clock = { nowMs: 0, nowNs: 0 };
   readonly storms = new StormGuard(this.clock);
@@ -75,8 +84,9 @@ export class FabricCore implements NicHost, OutletHost {
   readonly #nics = new Map<string, Nic>();
   readonly #switches = new Map<string, Switch>();
   readonly #outlets = new Map<string, Outlet>();
-  /** Outlets that go on in the next turn. */
-  #retrying = new Set<Outlet>();
+  /** Outlets and TAPs that go on in the next turn, and whether one of them has much to do. */
+  #retrying = new Set<Worker>();
+  #hurry = false;
   readonly #links = new Map<string, Plugged>();
   /** NICs with frames to drain, and the ones whose turn comes after. */
   #active: Nic[] = [];
@@ -118,12 +128,13 @@ export class FabricCore implements NicHost, OutletHost {
       }
     }
     active.length = 0;
-    if (this.#retrying.size > 0) this.#workOutlets();
+    this.#hurry = false;
+    if (this.#retrying.size > 0) this.#work();
     if (this.#impaired.length > 0) this.#release();
     this.#captures.flush();
     for (let i = 0; i < this.#received.length; i++) this.#received[i]!.publish();
     this.#received.length = 0;
-    return this.#active.length > 0;
+    return this.#active.length > 0 || this.#hurry;
   }
 
   /** How long the loop may sleep, milliseconds; -1 for as long as it takes. */
@@ -139,10 +150,10 @@ export class FabricCore implements NicHost, OutletHost {
     return next;
   }
 
-  #workOutlets(): void {
+  #work(): void {
     const now = this.#retrying;
     this.#retrying = new Set();
-    for (const outlet of now) outlet.work();
+    for (const worker of now) worker.work();
   }
 
   #release(): void {
@@ -197,14 +208,20 @@ export class FabricCore implements NicHost, OutletHost {
     this.#emit({ event: "nic-disconnected", nic: nic.spec.nic, reason });
   }
 
-  // ------------------------------------------------------------------ OutletHost
+  // ------------------------------------------------------------------ OutletHost, HostTapHost
 
-  watchOutlet(outlet: Outlet, fd: number): void {
-    this.#watcher.watchOutlet(outlet, fd);
+  watchWorker(worker: Worker, fd: number): void {
+    this.#watcher.watchWorker(worker, fd);
   }
 
-  retry(outlet: Outlet): void {
-    this.#retrying.add(outlet);
+  retry(worker: Worker, atOnce = false): void {
+    this.#retrying.add(worker);
+    this.#hurry ||= atOnce;
+  }
+
+  tapLost({ end }: HostTap, reason: string): void {
+    const message = `the TAP ${end.device} of ${end.tap} is gone: ${reason}`;
+    this.#emit({ event: "log", level: "warn", message });
   }
 
   // ------------------------------------------------------------------ what is plugged where
@@ -267,14 +284,20 @@ export class FabricCore implements NicHost, OutletHost {
     if (a.kind === "nic" && b.kind === "nic" && a.nic === b.nic) {
       throw new FabricRequestError(`the link ${spec.link} begins and ends at ${a.nic}`);
     }
+    if (a.kind === "tap" && b.kind === "tap") {
+      throw new FabricRequestError(`the link ${spec.link} joins two TAPs`);
+    }
+    // the last that may fail: nothing is plugged in yet
+    const end = spec.ends.find((one): one is TapEnd => one.kind === "tap");
+    const tap = end && new HostTap(end, this.#watcher.openTap(end.device), this);
     const nowhere: Sink = { send: () => true };
     const directions = [
       new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
       new LinkDirection(nowhere, spec.up, this.clock, () => this.workbench()),
     ] as const;
     const plugged = [
-      this.#plug(a, spec, directions[0]),
-      this.#plug(b, spec, directions[1]),
+      this.#plug(a, spec, directions[0], tap),
+      this.#plug(b, spec, directions[1], tap),
     ] as const;
     directions[0].leadTo(plugged[1]);
     directions[1].leadTo(plugged[0]);
@@ -291,8 +314,14 @@ export class FabricCore implements NicHost, OutletHost {
     link.spec.ends.forEach((end, index) => {
       if (end.kind === "nic") this.#nicOf(end).plug(undefined, false);
       else if (end.kind === "outlet") this.#outlet(end.outlet).plug(undefined);
-      else this.#switch(end.switch).unplug(link.plugged[index] as SwitchPort);
+      else if (end.kind === "switch") {
+        this.#switch(end.switch).unplug(link.plugged[index] as SwitchPort);
+      }
     });
+    for (const tap of tapsOf(link)) {
+      tap.dispose();
+      this.#retrying.delete(tap);
+    }
     for (const direction of link.directions) direction.dispose();
     this.#impaired = this.#impaired.filter((one) => !link.directions.includes(one));
     this.#captures.removeLink(name);
@@ -301,8 +330,10 @@ export class FabricCore implements NicHost, OutletHost {
   }
 
   setLinkState(name: string, up: boolean): void {
-    const { spec, directions } = this.#link(name);
+    const link = this.#link(name);
+    const { spec, directions } = link;
     for (const direction of directions) direction.up = up;
+    for (const tap of tapsOf(link)) tap.setLinkUp(up);
     for (const end of spec.ends) if (end.kind === "nic") this.#nicOf(end).setLinkUp(up);
   }
 
@@ -356,9 +387,9 @@ export class FabricCore implements NicHost, OutletHost {
           if (from instanceof SwitchPort) from.out = entry;
           else if (from instanceof Nic) from.plug(entry, direction.up);
           else if (from instanceof Outlet) from.plug(entry);
+          else if (from instanceof HostTap) from.lead(entry);
         },
-        behind:
-          to instanceof Nic ? to.toGuest : to instanceof SwitchPort ? to.counters : NOT_COUNTED,
+        behind: countersBehind(to),
       };
     };
     return { spec, directions: [one(0), one(1)] };
@@ -380,7 +411,10 @@ export class FabricCore implements NicHost, OutletHost {
         directions: [directions[0].counters.toJSON(), directions[1].counters.toJSON()],
       })),
       switches: [...this.#switches.values()].map((one) => one.counters()),
-      outlets: [...this.#outlets.values()].map((one) => one.counters()),
+      outlets: [
+        ...[...this.#outlets.values()].map((one) => one.counters()),
+        ...[...this.#links.values()].flatMap(tapsOf).map((one) => one.counters()),
+      ],
       captures: this.#captures.counters(),
       watches: this.#watches.counters(),
     };
@@ -413,18 +447,22 @@ export class FabricCore implements NicHost, OutletHost {
           throw new FabricRequestError(`there is no VLAN ${vlan}`);
         }
       }
-    } else {
+    } else if (end.kind !== "tap") {
       const one = end.kind === "nic" ? this.#nicOf(end) : this.#outlet(end.outlet);
       if (one.isPlugged) throw new FabricRequestError(`${endName(end)} is plugged in already`);
     }
   }
 
-  #plug(end: LinkEnd, spec: LinkSpec, direction: LinkDirection): Sink {
+  #plug(end: LinkEnd, spec: LinkSpec, direction: LinkDirection, tap: HostTap | undefined): Sink {
     if (end.kind === "switch") return this.#switch(end.switch).plug(spec.link, direction, end);
     if (end.kind === "outlet") {
       const outlet = this.#outlet(end.outlet);
       outlet.plug(direction);
       return outlet;
+    }
+    if (end.kind === "tap") {
+      (tap as HostTap).plug(direction, spec.up);
+      return tap as HostTap;
     }
     const nic = this.#nicOf(end);
     nic.plug(direction, spec.up);
@@ -458,6 +496,16 @@ export class FabricCore implements NicHost, OutletHost {
     if (link === undefined) throw new FabricRequestError(`there is no link ${name}`);
     return link;
   }
+}
+
+const tapsOf = ({ plugged }: Plugged): HostTap[] =>
+  plugged.filter((one): one is HostTap => one instanceof HostTap);
+
+/** Where it is counted what becomes of frames at the end of a link. */
+function countersBehind(to: Sink): Counters {
+  if (to instanceof Nic) return to.toGuest;
+  if (to instanceof SwitchPort) return to.counters;
+  return to instanceof HostTap ? to.fromLab : NOT_COUNTED;
 }
 
 function checkImpairments(impairments: LinkSpec["impairments"]): void {

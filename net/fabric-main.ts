@@ -6,11 +6,11 @@
 import { rmSync } from "node:fs";
 import { messageOf } from "../base/errors.ts";
 import type { FabricEvent, FabricReply, FabricRequest } from "./control/messages.ts";
-import { FabricCore, type Listening } from "./fabric-core.ts";
+import { FabricCore, type Listening, type Worker } from "./fabric-core.ts";
 import { type AnsweredAtOnce, perform } from "./fabric-requests.ts";
+import { openHostTap } from "./host-tap-device.ts";
 import * as libc from "./libc/libc.ts";
 import type { Nic } from "./nic.ts";
-import type { Outlet } from "./outlet.ts";
 
 const CONTROL_FD = 3;
 const LONGEST_LINE = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ type Watched =
   | { readonly kind: "control" }
   | { readonly kind: "timer" }
   | { readonly kind: "listener"; readonly who: Listening }
-  | { readonly kind: "outlet"; readonly outlet: Outlet }
+  | { readonly kind: "worker"; readonly worker: Worker }
   | { readonly kind: "session"; readonly nic: Nic }
   | { readonly kind: "kick"; readonly nic: Nic; readonly queue: number };
 
@@ -63,8 +63,9 @@ const core = new FabricCore(
       libc.close(fd);
       rmSync(who.spec.socketPath, { force: true });
     },
-    watchOutlet(outlet, fd) {
-      watch(fd, libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLET, { kind: "outlet", outlet });
+    openTap: openHostTap,
+    watchWorker(worker, fd) {
+      watch(fd, libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLET, { kind: "worker", worker });
     },
     watch(nic, fd, queue) {
       if (queue < 0) watch(fd, libc.EPOLLIN, { kind: "session", nic });
@@ -160,8 +161,8 @@ function handleEvents(count: number): boolean {
       case "listener":
         accept(what.who);
         break;
-      case "outlet":
-        core.retry(what.outlet);
+      case "worker":
+        core.retry(what.worker);
         break;
       case "timer":
         break; // edge-triggered and never read: it only wakes

@@ -34,7 +34,7 @@ const BUDGET = 8;
 export interface OutletHost {
   readonly arenas: Arenas;
   workbench(): Workbench;
-  watchOutlet(outlet: Outlet, fd: number): void;
+  watchWorker(outlet: Outlet, fd: number): void;
   unwatch(fd: number): void;
   /** It has something to do that no descriptor will tell of. */
   retry(outlet: Outlet): void;
@@ -73,7 +73,7 @@ export class Outlet implements Sink {
   accept(fd: number): void {
     this.disconnect();
     this.#fd = fd;
-    this.#host.watchOutlet(this, fd);
+    this.#host.watchWorker(this, fd);
     const hello = helloOf(this.spec.guest);
     const bytes = Buffer.alloc(LENGTH_BYTES + hello.length);
     writeLength(bytes, 0, hello.length);

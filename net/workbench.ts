@@ -2,7 +2,7 @@
  * Memory of the fabric's own, for frames that are taken apart or stay a while: a place where a frame
  * is gathered into one piece, one where a segment of it is written, and a pool of slots.
  *
- *     region: | gathered frame | segment | pool of slots ... |
+ *     region: | room | gathered frame | room | segment | pool of slots ... |
  *
  * What guests sent is copied here before it is looked into: they can't change it meanwhile.
  */
@@ -14,6 +14,8 @@ import { NET_HEADER_BYTES } from "./virtio/constants.ts";
 import { Segmenter } from "./wire/segment.ts";
 
 const PIECE_BYTES = 96 * 1024;
+/** Before a frame, for a header that somebody puts there. */
+const ROOM_BYTES = 64;
 const POOL_START = 1 << 20;
 /** Reserved, and used as far as frames are in flight. */
 const POOL_BYTES = 512 << 20;
@@ -24,13 +26,16 @@ export class Workbench {
   readonly pool = new FramePool(POOL_BYTES);
   /** Where the pool's slots are counted from. */
   readonly poolAt: number;
-  /** Where `nextSegment` writes. */
+  /** Where `takeApart` gathers; 64 bytes before it are free. */
+  readonly gatheredAt: number;
+  /** Where `nextSegment` writes; 64 bytes before it are free. */
   readonly segmentAt: number;
   readonly segmenter = new Segmenter();
 
   constructor(arenas: Arenas) {
     this.region = arenas.take(POOL_START + POOL_BYTES);
     this.u8 = this.region.arena.u8;
+    this.gatheredAt = this.region.offset + ROOM_BYTES;
     this.segmentAt = this.region.offset + PIECE_BYTES;
     this.poolAt = this.region.offset + POOL_START;
   }
@@ -57,9 +62,9 @@ export class Workbench {
 
   /** Readies `segmenter` to give the frames of a wire; false where the frame's header can't be true. */
   takeApart(frame: Frame): boolean {
-    if (frame.bytes > PIECE_BYTES) return false;
-    this.gather(frame, this.region.offset);
-    return this.segmenter.begin(this.u8, this.region.offset, frame.bytes, frame);
+    if (frame.bytes > PIECE_BYTES - 2 * ROOM_BYTES) return false;
+    this.gather(frame, this.gatheredAt);
+    return this.segmenter.begin(this.u8, this.gatheredAt, frame.bytes, frame);
   }
 
   /** Writes the next frame of a wire to `segmentAt`; its length, 0 behind the last. */

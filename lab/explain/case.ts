@@ -38,8 +38,10 @@ export const familyOf = (text: string): Family => (text.includes(":") ? 6 : 4);
 export const ipName = (family: Family): string => (family === 4 ? "IPv4" : "IPv6");
 export const asking = (family: Family): string => (family === 4 ? "ARP" : "neighbour discovery");
 
-export const spotName = (spot: Spot): string =>
-  spot.kind === "guest" ? `${spot.guest}'s ${spot.interface}` : `switch ${spot.switch}`;
+export function spotName(spot: Spot): string {
+  if (spot.kind === "guest") return `${spot.guest}'s ${spot.interface}`;
+  return spot.kind === "tap" ? `the host's ${spot.device}` : `switch ${spot.switch}`;
+}
 
 /** Guests that have an address now, as far as they were asked. */
 export function holders(known: Case, address: string): { guest: string; interface: string }[] {

@@ -11,8 +11,8 @@ import type { Finding } from "./explanation.ts";
 import { failsReversePath, forbiddingRoute, interfaceView, lookupOf } from "./guest-view.ts";
 import { type ErrorBack, legTo, tellsOf } from "./journey.ts";
 import { lacks, unable } from "./neighbors.ts";
-import { inSwitch, onLink } from "./on-link.ts";
-import { guestOf, guestsOn, type Leg } from "./way.ts";
+import { capital, inSwitch, onLink } from "./on-link.ts";
+import { guestOf, guestsOn, type Leg, type Spot } from "./way.ts";
 
 const TCP_RST = 0x04;
 const PERMISSION_DENIED = 1;
@@ -39,9 +39,20 @@ export function diagnose(known: Case): Finding | null {
   const last = journey.there.at(-1);
   if (last === undefined) return neverLeft(known, address);
   if (last.crossing.leftNs === null) return onLink(known, last, "the request");
+  if (last.to.kind === "tap") return toTheHost(last, last.to, "the request");
   if (last.to.kind === "switch")
     return inSwitch(known, last, towardsMac(known, last), "the request");
   return atEnd(known, last, address);
+}
+
+/** What the host does with it is not ours to see. */
+function toTheHost({ crossing }: Leg, { device }: Spot & { kind: "tap" }, what: string): Finding {
+  return {
+    cause: "left-lab",
+    at: { link: crossing.link },
+    sentence: `${capital(what)} left the lab by the host's ${device}, and did not come back from there.`,
+    hint: `sudo tcpdump -ni ${device}`,
+  };
 }
 
 // ------------------------------------------------------------------ not sent
@@ -207,6 +218,9 @@ function answered(known: Case, address: string): Finding | null {
   if (last.to.kind === "switch") {
     const where = towardsMac(known, last);
     return onTheWayBack(known, inSwitch(known, last, where, "the answer"), answerer);
+  }
+  if (last.to.kind === "tap") {
+    return onTheWayBack(known, toTheHost(last, last.to, "the answer"), answerer);
   }
   if (last.to.guest !== from) return lostAt(known, last, answerer);
   const { frame } = last.crossing;

@@ -36,6 +36,7 @@ export type Cause =
   | "no-service" // the datagram arrived, and nobody answered
   | "echo-ignored"
   | "guest-gone"
+  | "left-lab" // by a TAP, to the host
   | "unexplained";
 
 export type ProbeKind =

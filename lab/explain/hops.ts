@@ -42,6 +42,7 @@ export function hopsOf(way: readonly Leg[], notes: HopNotes = {}): Hop[] {
     });
     if (crossing.leftNs === null) break;
     const next = way[index + 1];
+    if (leg.to.kind === "tap") continue;
     if (leg.to.kind === "switch") {
       hops.push({ kind: "switch", switch: leg.to.switch, note: null });
       continue;
@@ -59,8 +60,10 @@ export function hopsOf(way: readonly Leg[], notes: HopNotes = {}): Hop[] {
   return hops;
 }
 
-const placeName = (spot: Spot): string =>
-  spot.kind === "guest" ? `${spot.guest}:${spot.interface}` : spot.switch;
+function placeName(spot: Spot): string {
+  if (spot.kind === "guest") return `${spot.guest}:${spot.interface}`;
+  return spot.kind === "tap" ? spot.tap : spot.switch;
+}
 
 /** `asks for 10.0.1.1 (ARP) 3 times: no answer`; null where it asked for nothing in vain. */
 export function vainQuestion(legs: readonly Leg[], guest: string, family: 4 | 6): string | null {

@@ -4,12 +4,19 @@
  * theirs, and that got furthest.
  */
 
-import { type Crossing, endName, type TracedFrame } from "../../net/control/messages.ts";
+import {
+  type Crossing,
+  endName,
+  type LinkEnd,
+  type TracedFrame,
+} from "../../net/control/messages.ts";
 import { type Port, portOf, type Wiring } from "./wiring.ts";
 
 export type Spot =
   | ({ readonly kind: "guest" } & Port)
-  | { readonly kind: "switch"; readonly switch: string };
+  | { readonly kind: "switch"; readonly switch: string }
+  /** A TAP: what becomes of a frame at the host is not seen. */
+  | { readonly kind: "tap"; readonly tap: string; readonly device: string };
 
 /** A crossing with what stands at the link's ends. */
 export interface Leg {
@@ -26,12 +33,7 @@ export function legsOf(crossings: readonly Crossing[], wiring: Wiring): Leg[] {
   return crossings.flatMap((crossing) => {
     const spec = wiring.link(crossing.link);
     if (spec === undefined) return [];
-    const spots = spec.ends.map(
-      (end): Spot =>
-        end.kind === "nic"
-          ? { kind: "guest", ...portOf(end.nic) }
-          : { kind: "switch", switch: endName(end) },
-    );
+    const spots = spec.ends.map(spotOf);
     const [from, to] = (crossing.direction === 0 ? spots : [...spots].reverse()) as [Spot, Spot];
     const mine = wiring.byMac(crossing.frame.toMac);
     const accepted =
@@ -43,13 +45,19 @@ export function legsOf(crossings: readonly Crossing[], wiring: Wiring): Leg[] {
   });
 }
 
+function spotOf(end: LinkEnd): Spot {
+  if (end.kind === "nic") return { kind: "guest", ...portOf(end.nic) };
+  return end.kind === "tap" ? end : { kind: "switch", switch: endName(end) };
+}
+
 export const guestOf = (spot: Spot): string | undefined =>
   spot.kind === "guest" ? spot.guest : undefined;
 
-const samePlace = (a: Spot, b: Spot): boolean =>
-  a.kind === "guest"
-    ? b.kind === "guest" && a.guest === b.guest
-    : b.kind === "switch" && a.switch === b.switch;
+function samePlace(a: Spot, b: Spot): boolean {
+  if (a.kind === "guest") return b.kind === "guest" && a.guest === b.guest;
+  if (a.kind === "switch") return b.kind === "switch" && a.switch === b.switch;
+  return false;
+}
 
 function continues(leg: Leg, next: Leg): boolean {
   const { crossing } = leg;

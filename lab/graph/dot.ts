@@ -7,6 +7,7 @@ const STYLES: Readonly<Record<DrawnNode["kind"], string>> = {
   router: 'shape=ellipse style=filled fillcolor="#fdf0dc" color="#b7791f"',
   switch: 'shape=box style=filled fillcolor="#e6f4ea" color="#2f855a"',
   hub: 'shape=box style=filled fillcolor="#edf2f7" color="#4a5568"',
+  tap: 'shape=box style="filled,dashed" fillcolor="#fde8e8" color="#c53030"',
 };
 
 const quote = (text: string) =>

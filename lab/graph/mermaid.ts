@@ -7,6 +7,7 @@ const SHAPES: Readonly<Record<DrawnNode["kind"], readonly [string, string]>> = {
   router: ["{{", "}}"],
   switch: ["[", "]"],
   hub: ["[/", "/]"],
+  tap: ["[(", ")]"],
 };
 
 export function drawMermaid({ title, nodes, links }: Drawing): string {
@@ -39,6 +40,9 @@ export function drawMermaid({ title, nodes, links }: Drawing): string {
     "  classDef router fill:#fdf0dc,stroke:#b7791f,color:#1a202c",
     "  classDef switch fill:#e6f4ea,stroke:#2f855a,color:#1a202c",
     "  classDef hub fill:#edf2f7,stroke:#4a5568,color:#1a202c",
+    ...(nodes.some(({ kind }) => kind === "tap")
+      ? ["  classDef tap fill:#fde8e8,stroke:#c53030,color:#1a202c"]
+      : []),
   );
   return `${out.join("\n")}\n`;
 }

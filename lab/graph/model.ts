@@ -7,13 +7,14 @@ import {
   type Impairment,
   type LinkCounters,
   type LinkEnd,
+  type LinkSpec,
 } from "../../net/control/messages.ts";
 import type { LabStatus } from "../api.ts";
 import type { LabPlan } from "../plan/plan.ts";
 
 export interface DrawnNode {
   readonly name: string;
-  readonly kind: "guest" | "router" | "switch" | "hub";
+  readonly kind: "guest" | "router" | "switch" | "hub" | "tap";
   /** Under the name: a single interface's addresses, a switch's subnets, an image. */
   readonly lines: readonly string[];
   /** Of a guest in a running lab that is not ready: `stopped`, `failed`. */
@@ -22,7 +23,7 @@ export interface DrawnNode {
 
 export interface DrawnEnd {
   readonly node: string;
-  /** `eth0`; undefined at a switch. */
+  /** `eth0`; undefined at a switch or a TAP. */
   readonly interface: string | undefined;
   readonly addresses: readonly string[];
   /** What is written at this end of the cable; empty where the node itself says it. */
@@ -69,7 +70,9 @@ export function drawingOf(plan: LabPlan, live?: LabStatus): Drawing {
   const links = plan.links.map((link): DrawnLink => {
     const ends = link.ends.map((end): DrawnEnd => {
       const node = nodeOf(end);
-      if (end.kind === "switch") return { node, interface: undefined, addresses: [], labels: [] };
+      if (end.kind === "switch" || end.kind === "tap") {
+        return { node, interface: undefined, addresses: [], labels: [] };
+      }
       const nic = endName(end);
       const name = nic.slice(node.length + 1);
       const own = addresses.get(nic) ?? [];
@@ -122,15 +125,22 @@ export function drawingOf(plan: LabPlan, live?: LabStatus): Drawing {
   return {
     title: plan.name,
     description: plan.description?.trim().split("\n")[0],
-    nodes: [...guests, ...switches],
+    nodes: [...guests, ...switches, ...plan.links.flatMap(tapNodes)],
     links,
   };
 }
 
 function nodeOf(end: LinkEnd): string {
   const name = endName(end);
-  return end.kind === "switch" ? name : name.slice(0, name.lastIndexOf(":"));
+  return end.kind === "switch" || end.kind === "tap" ? name : name.slice(0, name.lastIndexOf(":"));
 }
+
+const tapNodes = ({ ends }: LinkSpec): DrawnNode[] =>
+  ends.flatMap((end) =>
+    end.kind === "tap"
+      ? [{ name: end.tap, kind: "tap" as const, lines: ["the host"], state: undefined }]
+      : [],
+  );
 
 function trafficInWords({ directions }: LinkCounters): string {
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

@@ -321,11 +321,14 @@ function renderNode({ node, x, y, width, height }: NodeBox): string[] {
   const lines = underName(node);
   const radius = kind === "router" ? Math.min(height / 2, 20) : kind === "guest" ? 7 : 0;
   const icon = kind === "guest" ? 0 : 20;
+  // the host is no part of the lab: dashed
+  const looks = kind === "tap" ? "hub" : kind;
+  const dashes = kind === "tap" ? ' stroke-dasharray="5 3"' : "";
   const cx = x + icon / 2;
   const top = y - height / 2;
   const out = [
     `<g><title>${escapeXml([`${kind} ${name}`, ...lines].join("\n"))}</title>`,
-    `<rect class="${state === undefined ? kind : `${kind} down`}" x="${n(x - width / 2)}" y="${n(top)}" width="${n(width)}" height="${n(height)}" rx="${n(radius)}"/>`,
+    `<rect class="${state === undefined ? looks : `${looks} down`}"${dashes} x="${n(x - width / 2)}" y="${n(top)}" width="${n(width)}" height="${n(height)}" rx="${n(radius)}"/>`,
   ];
   if (icon > 0) out.push(renderIcon(kind, x - width / 2 + 17, y));
   out.push(`<text class="name" x="${n(cx)}" y="${n(top + 21)}">${escapeXml(name)}</text>`);
@@ -338,7 +341,7 @@ function renderNode({ node, x, y, width, height }: NodeBox): string[] {
   return out;
 }
 
-/** A router: four arrows, in and out. A switch: two, past each other. A hub: a star. */
+/** A router: four arrows, in and out. A switch: two, past each other. A hub: a star. A TAP: in and out. */
 function renderIcon(kind: DrawnNode["kind"], x: number, y: number): string {
   const at = (dx: number, dy: number) => `${n(x + dx)} ${n(y + dy)}`;
   const arrow = (x1: number, y1: number, x2: number, y2: number) => {
@@ -351,6 +354,7 @@ function renderIcon(kind: DrawnNode["kind"], x: number, y: number): string {
     router: [arrow(-2, 0, -8, 0), arrow(2, 0, 8, 0), arrow(0, -8, 0, -2), arrow(0, 8, 0, 2)],
     switch: [arrow(-7, -3, 7, -3), arrow(7, 3, -7, 3)],
     hub: [arrow(0, 0, -7, -4), arrow(0, 0, 7, -4), arrow(0, 0, 0, 7)],
+    tap: [arrow(0, 0, 8, 0), arrow(0, 0, -8, 0)],
   };
   return `<path class="icon" d="${(ways[kind] ?? []).join(" ")}"/>`;
 }

@@ -2,14 +2,15 @@
 
 import type { Drawing, DrawnEnd, DrawnLink } from "./model.ts";
 
-const KIND = { guest: "", router: "router", switch: "switch", hub: "hub" };
+const KIND = { guest: "", router: "router", switch: "switch", hub: "hub", tap: "the host" };
 
 export function drawText({ title, description, nodes, links }: Drawing): string {
   const kinds = new Map(nodes.map(({ name, kind }) => [name, kind]));
   const isSwitch = (end: DrawnEnd) => end.interface === undefined;
   const guests = nodes.filter(({ kind }) => kind === "guest" || kind === "router").length;
+  const switches = nodes.filter(({ kind }) => kind === "switch" || kind === "hub").length;
   const out = [
-    `${title}: ${count(guests, "guest")}, ${count(nodes.length - guests, "switch", "switches")}, ${count(links.length, "link")}`,
+    `${title}: ${count(guests, "guest")}, ${count(switches, "switch", "switches")}, ${count(links.length, "link")}`,
   ];
   if (description !== undefined) out.push(description);
 

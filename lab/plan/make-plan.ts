@@ -7,7 +7,7 @@ import { formatInterfaceAddress, formatIp } from "../../base/addresses.ts";
 import { Random } from "../../base/random.ts";
 import type { GuestFile, GuestService } from "../../kernel/guest/spec.ts";
 import type { LinkEnd, LinkSpec } from "../../net/control/messages.ts";
-import type { Topology, TopologyEnd, TopologyGuest } from "../topology/topology.ts";
+import type { Topology, TopologyEnd, TopologyGuest, TopologySwitch } from "../topology/topology.ts";
 import { birdFiles, birdService } from "./bird.ts";
 import { eventPlans } from "./events.ts";
 import { expectPlan } from "./expectations.ts";
@@ -70,15 +70,18 @@ export function makePlan(topology: Topology): LabPlan {
       };
     }),
     switches: topology.switches.map(({ name, hub, ageingMs }) => ({ switch: name, hub, ageingMs })),
-    links: topology.links.map(
-      ({ name, ends, up, impairments }): LinkSpec => ({
-        link: name,
-        ends: [planEnd(ends[0]), planEnd(ends[1])],
-        up,
-        impairments,
-        seed: new Random(topology.seed, `link:${name}`).uint32(),
-      }),
-    ),
+    links: [
+      ...topology.links.map(
+        ({ name, ends, up, impairments }): LinkSpec => ({
+          link: name,
+          ends: [planEnd(ends[0]), planEnd(ends[1])],
+          up,
+          impairments,
+          seed: seedOf(topology, name),
+        }),
+      ),
+      ...topology.switches.flatMap((one) => tapLink(topology, one)),
+    ],
     ...expectPlan(topology.guests, topology, {
       everyPair: topology.guests.length <= MOST_MEASURED_GUESTS,
     }),
@@ -105,6 +108,27 @@ const FORWARD: TopologyGuest["sysctl"] = {
   "net.ipv4.ip_forward": "1",
   "net.ipv6.conf.all.forwarding": "1",
 };
+
+const seedOf = ({ seed }: Topology, link: string): number =>
+  new Random(seed, `link:${link}`).uint32();
+
+/** The cable to a TAP of the host is one like others. */
+function tapLink(topology: Topology, { name, tap }: TopologySwitch): LinkSpec[] {
+  if (tap === undefined) return [];
+  const { link, device } = tap;
+  return [
+    {
+      link,
+      ends: [
+        { kind: "switch", switch: name },
+        { kind: "tap", tap: link, device },
+      ],
+      up: true,
+      impairments: [{}, {}],
+      seed: seedOf(topology, link),
+    },
+  ];
+}
 
 function planEnd(end: TopologyEnd): LinkEnd {
   if (end.kind === "guest") return { kind: "nic", nic: `${end.guest}:${end.interface}` };

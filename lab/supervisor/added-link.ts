@@ -75,7 +75,7 @@ function refuseLoop(
   );
 }
 
-/** Nothing of a way out: no switch is at its end. */
+/** Nothing of a way out or a TAP: nothing that the lab knows of is behind them. */
 function topologyLinks({ link, ends: [a, b], up, impairments }: LinkSpec): TopologyLink[] {
   const ends = [topologyEnd(a), topologyEnd(b)] as const;
   return ends.includes(undefined)
@@ -84,7 +84,7 @@ function topologyLinks({ link, ends: [a, b], up, impairments }: LinkSpec): Topol
 }
 
 function topologyEnd(end: LinkEnd): TopologyEnd | undefined {
-  if (end.kind === "outlet") return undefined;
+  if (end.kind === "outlet" || end.kind === "tap") return undefined;
   if (end.kind === "switch") return { vlan: undefined, trunk: undefined, ...end };
   const [guest = "", name = ""] = end.nic.split(":");
   return { kind: "guest", guest, interface: name };

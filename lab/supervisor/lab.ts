@@ -379,6 +379,10 @@ export class Lab implements AsyncDisposable {
     if (of.kind === "link" && this.#wiring.link(of.link) === undefined) {
       throw this.#noSuchLink(of.link);
     }
+    if (of.kind === "nic" && this.#wiring.link(of.nic) !== undefined) {
+      // the cable of a TAP that is called ethN
+      return this.startCapture({ ...request, of: { kind: "link", link: of.nic } });
+    }
     return this.#captures.start(this.#wiring.fabric, request);
   }
 

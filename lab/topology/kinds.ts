@@ -583,6 +583,21 @@ function examineGuestPath(text: string): Wrong | undefined {
   };
 }
 
+/** linux: net/core/dev.c, dev_valid_name: 15 bytes. What it allows besides helps nobody. */
+function examineHostInterface(text: string): Wrong | undefined {
+  if (text.length > 15) {
+    return {
+      message: `\`${text}\` is too long for an interface: it has ${text.length} characters`,
+      hint: "an interface's name has at most 15",
+    };
+  }
+  if (/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(text)) return undefined;
+  return {
+    message: `\`${text}\` is not an interface's name`,
+    hint: "write the name of a TAP of this machine, such as `tap0`: letters, digits, `_`, `-` and `.`",
+  };
+}
+
 export const KINDS: Readonly<Record<string, Kind>> = {
   labName: {
     code: "BAD_VALUE",
@@ -604,6 +619,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   end: { code: "BAD_VALUE", examine: examineEnd },
   pairs: { code: "BAD_VALUE", examine: examinePairs },
   interface: { code: "BAD_VALUE", examine: examineInterface },
+  hostInterface: { code: "BAD_VALUE", examine: examineHostInterface },
   interfaceAddress: { code: "BAD_ADDRESS", examine: examineInterfaceAddress },
   address: { code: "BAD_ADDRESS", examine: examineAddress },
   subnet: { code: "BAD_ADDRESS", examine: examineSubnet(4) },

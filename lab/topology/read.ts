@@ -31,7 +31,7 @@ import { checkSchema } from "./schema.ts";
 import { switchLoops, transparentSwitches } from "./segments.ts";
 import { Source } from "./source.ts";
 import type { Topology, TopologyGuest, TopologyRoute, TopologySwitch } from "./topology.ts";
-import { type MapNode, readTree } from "./tree.ts";
+import { type MapNode, readTree, type ScalarNode } from "./tree.ts";
 import type { Environment } from "./variables.ts";
 
 /**
@@ -126,12 +126,14 @@ function readMeaning(reading: Reading, top: MapNode, given: GivenAddresses): Top
     );
   }
   const guests = readGuests(reading, top, names, kernel);
+  const taps = readTaps(reading, names);
   const switches = names.switches.map(({ name, body }): TopologySwitch => {
     const ageing = parseDurationNs(reading.text(body, "ageing") ?? "");
     return {
       name,
       hub: reading.boolean(body, "hub") ?? false,
       ageingMs: ageing === undefined ? 300_000 : ageing / 1e6,
+      tap: taps.get(name),
     };
   });
   const outward = new Set(
@@ -163,8 +165,9 @@ function readMeaning(reading: Reading, top: MapNode, given: GivenAddresses): Top
   giveAddresses(reading, names, guests, links, given);
   checkClashes(reading, guests, links, transparent);
   const routes = readRoutes(reading, names, guests, links);
-  const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, links);
-  const events = readEvents(reading, top, names, guests, links);
+  const cables = [...links, ...[...taps.values()].map(({ link }) => ({ name: link }))];
+  const expectations = readExpectations(reading, asMap(reading.get(top, "expect")), names, cables);
+  const events = readEvents(reading, top, names, guests, cables);
   if (reading.text(top, "clock") === "virtual") {
     reading.use("clock: virtual", top.entries.get("clock")?.key ?? top);
   }
@@ -183,6 +186,30 @@ function readMeaning(reading: Reading, top: MapNode, given: GivenAddresses): Top
     events,
     used: reading.used,
   };
+}
+
+/** By switch: the TAP that is plugged in. A TAP has one cable. */
+function readTaps(reading: Reading, names: Names): Map<string, NonNullable<TopologySwitch["tap"]>> {
+  const taps = new Map<string, NonNullable<TopologySwitch["tap"]>>();
+  const owners = new Map<string, { readonly name: string; readonly at: ScalarNode }>();
+  for (const { name, body } of names.switches) {
+    const at = reading.scalar(body, "tap");
+    if (at === undefined) continue;
+    const owner = owners.get(at.text);
+    owners.set(at.text, owner ?? { name, at });
+    if (owner === undefined) taps.set(name, { device: at.text, link: `${name}:${at.text}` });
+    else {
+      reading.problems.add(
+        "DUPLICATE_NAME",
+        at,
+        `the TAP \`${at.text}\` is plugged in at \`${owner.name}\` already (line ${reading.source.position(owner.at.start).line})`,
+        owner.at === at
+          ? "write each switch of the range for itself, with a TAP of its own"
+          : "take another TAP, or join the switches with a link",
+      );
+    }
+  }
+  return taps;
 }
 
 /** The kernel numbers NICs without gaps: `eth2` alone brings an eth0 and an eth1 without cables. */

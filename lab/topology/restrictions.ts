@@ -29,6 +29,9 @@ const DATA = ["env", "sysctl"];
 /** Where the keys of guests, switches and links stand. */
 const PARTS = ["guests", "defaults", "switches", "links"];
 
+/** The host's own network: one for all submissions, so none may have it. */
+const TAP = /^\/switches\/[^/]+\/tap$/;
+
 /** Adds what is wrong to `problems` and its place to `bad`. */
 export function checkRestrictions(
   top: MapNode,
@@ -60,6 +63,8 @@ export function checkRestrictions(
       if (!off && !allowed.has(name as Allowance)) {
         refuse(value, `\`${name}\` is not allowed here`, `leave \`${name}\` away`);
       }
+    } else if (TAP.test(value.path)) {
+      refuse(value, "`tap` is not allowed here", "leave `tap` away");
     } else if (name === "from" && value.kind === "scalar") {
       const path = resolve(dirname(source.file), value.text);
       if (!isInside(path, inside)) {

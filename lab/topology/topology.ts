@@ -56,6 +56,8 @@ export interface TopologySwitch {
   readonly name: string;
   readonly hub: boolean;
   readonly ageingMs: number;
+  /** The TAP interface of the host that is plugged in, and the name of its cable. */
+  readonly tap: { readonly device: string; readonly link: string } | undefined;
 }
 
 export type TopologyEnd =

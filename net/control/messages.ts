@@ -26,6 +26,8 @@ export interface Impairment {
 export type LinkEnd =
   | { readonly kind: "nic"; readonly nic: string }
   | { readonly kind: "outlet"; readonly outlet: string }
+  /** A TAP interface of the host, called `device` there: open for as long as the link is there. */
+  | { readonly kind: "tap"; readonly tap: string; readonly device: string }
   | {
       readonly kind: "switch";
       readonly switch: string;
@@ -241,7 +243,7 @@ export type AnswerTo<Request extends FabricRequest> = Request extends { readonly
 /** Why the fabric did not pass a frame on; counted where it happened. */
 export type DropReason =
   | "link-down"
-  | "no-peer" // nothing connected at the other end
+  | "no-peer" // nothing connected at the other end, or it is down
   | "stalled" // the receiver has not taken frames for long
   | "no-buffer" // the receiver's ring was full
   | "too-long" // more than the receiver's buffers or the MTU allow
@@ -272,6 +274,7 @@ export interface NicCounters {
 }
 
 export interface OutletCounters {
+  /** `alice:outside`; `lan:tap0` of a TAP. */
   readonly outlet: string;
   readonly connected: boolean;
   readonly fromLab: DirectionCounters;
@@ -319,6 +322,16 @@ export type FabricEvent =
   | { readonly event: "nic-disconnected"; readonly nic: string; readonly reason: string }
   | { readonly event: "log"; readonly level: "info" | "warn"; readonly message: string };
 
-/** `alice:eth0`, or the name of a switch or a way out. */
-export const endName = (end: LinkEnd): string =>
-  end.kind === "nic" ? end.nic : end.kind === "outlet" ? end.outlet : end.switch;
+/** `alice:eth0`, or the name of a switch, a way out or a TAP. */
+export function endName(end: LinkEnd): string {
+  switch (end.kind) {
+    case "nic":
+      return end.nic;
+    case "outlet":
+      return end.outlet;
+    case "tap":
+      return end.tap;
+    case "switch":
+      return end.switch;
+  }
+}

@@ -94,6 +94,10 @@ const functions = {
   ),
   ftruncate: libc.func("int ftruncate(int fd, int64 length)"),
   memfd_create: libc.func("int memfd_create(const char *name, unsigned int flags)"),
+  // variadic in C; on x86-64 integers and pointers are passed the same way
+  ioctl: libc.func("int ioctl(int fd, unsigned long request, void *argument)"),
+  ioctlNumber: libc.func("ioctl", "int", ["int", "unsigned long", "unsigned long"]),
+  if_nametoindex: libc.func("unsigned int if_nametoindex(const char *name)"),
 };
 
 export function close(fd: number): void {
@@ -176,6 +180,26 @@ const ONE_AT = Number(koffi.address(ONE));
 /** Wakes who waits at the descriptor: adds 1 to an eventfd, or sends that 1. Nothing where it is full. */
 export function signal(fd: number): void {
   checkAgain("write", functions.writeAt(fd, ONE_AT, ONE.length));
+}
+
+/** Bytes written; -errno where it failed. Throws nothing: for who is refused often. */
+export function tryWrite(fd: number, buffer: Uint8Array, length: number): number {
+  const wrote = functions.write(fd, buffer, length);
+  return wrote === -1 ? -koffi.errno() : wrote;
+}
+
+/** @param argument a structure, read and written; or a number. */
+export function ioctl(fd: number, request: number, argument: Uint8Array | number): void {
+  const result =
+    typeof argument === "number"
+      ? functions.ioctlNumber(fd, request, argument)
+      : functions.ioctl(fd, request, argument);
+  check("ioctl", result);
+}
+
+/** Whether this network namespace has an interface of this name. */
+export function hasInterface(name: string): boolean {
+  return functions.if_nametoindex(name) !== 0;
 }
 
 // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags; struct cmsghdr: len, level, type

@@ -143,6 +143,16 @@ export class Segmenter {
     return this.#headers + Math.min(this.#size, this.#payload - this.#sent);
   }
 
+  /** Of a frame with segmentation offload: its headers, as they are found in it. */
+  get headerBytes(): number {
+    return this.#headers;
+  }
+
+  /** Of such a frame: all of it, without what stands behind its packet. */
+  get packetFrameBytes(): number {
+    return this.#headers + this.#payload;
+  }
+
   /** Leaves the next frame out, as if it had been written. */
   skip(): void {
     if (this.#index === this.count) return;

@@ -214,3 +214,30 @@ without a cable: lonely
     expect(drawGraph(plan, "text", live)).to.include("──╳──");
   });
 });
+
+describe("a TAP of the host", () => {
+  const text = `
+name: tapped
+guests: { alice: {} }
+switches: { lan: { subnet: 10.0.0.0/24, tap: tap0 } }
+links: [[alice, lan]]
+events: [{ at: 1s, link: "lan:tap0", up: false }]
+`;
+  const plan = planOf(text);
+
+  it("is the end of a cable of its own in the plan", () => {
+    const cable = plan.links.find(({ link }) => link === "lan:tap0");
+    expect(cable?.ends).to.deep.equal([
+      { kind: "switch", switch: "lan" },
+      { kind: "tap", tap: "lan:tap0", device: "tap0" },
+    ]);
+    expect(planOf(text.replace(", tap: tap0", "").replace(/events.*/, "")).links).to.have.length(1);
+  });
+
+  it("is drawn, and counted as no switch", () => {
+    for (const format of ["svg", "mermaid", "dot", "text"] as const) {
+      expect(drawGraph(plan, format)).to.include("lan:tap0").and.include("the host");
+    }
+    expect(drawGraph(plan, "text")).to.match(/1 guest, 1 switch, 2 links/);
+  });
+});

@@ -67,6 +67,28 @@ describe("a plan that is applied to a running lab", () => {
     expect(guests).to.deep.equal(["a", "b", "c", "d"].map((name) => `${name} ready`));
   });
 
+  it("plugs a TAP of the host in and out, and touches nothing else", async () => {
+    const text = replaced("t: {}", "t: { tap: tap0 }");
+    expect((await fake.apply(text)).map(changeText)).to.deep.equal(["add link t:tap0"]);
+    const moved = text.replace("t: { tap: tap0 }", "t: {}").replace("s: {", "s: { tap: tap0,");
+    await fake.apply(moved);
+    expect((await state()).links)
+      .to.include("s:tap0")
+      .and.not.include("t:tap0");
+    await fake.lab.removeLink("s:tap0");
+    expect((await fake.apply(moved)).map(changeText)).to.deep.equal(["add link s:tap0"]);
+    await fake.apply(LAB);
+    expect(done()).to.deep.equal([
+      "add-link t:tap0",
+      "remove-link t:tap0",
+      "add-link s:tap0",
+      "remove-link s:tap0",
+      "add-link s:tap0",
+      "remove-link s:tap0",
+    ]);
+    expect(fake.deeds).to.deep.equal([]);
+  });
+
   it("ends a guest that is gone, and takes its cables, its NICs and its folder", async () => {
     expect(existsSync(join(fake.folder, "g", "b"))).to.equal(true);
     await fake.apply(replaced("b: {}, ", "").replace("  - { ends: [b, s], name: lb }\n", ""));

@@ -23,6 +23,7 @@ import type { AnswerTo, FabricRequest } from "../../net/control/messages.ts";
 import type { RunningFabric } from "../../net/fabric.ts";
 import { FabricCore } from "../../net/fabric-core.ts";
 import { type AnsweredAtOnce, perform } from "../../net/fabric-requests.ts";
+import { FakeTap } from "../net/driver/fake-tap.ts";
 
 const NEVER = new AbortController().signal;
 const self = recordProcess(process.pid);
@@ -49,7 +50,14 @@ export class FakeLab implements AsyncDisposable {
   refuses: (request: FabricRequest) => boolean = () => false;
   disks: OpenDisks | undefined;
   readonly #core = new FabricCore(
-    { listen() {}, unlisten() {}, watchOutlet() {}, watch() {}, unwatch() {} },
+    {
+      listen() {},
+      unlisten() {},
+      openTap: () => new FakeTap(),
+      watchWorker() {},
+      watch() {},
+      unwatch() {},
+    },
     () => {},
   );
   readonly lab: Lab;

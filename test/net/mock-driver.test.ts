@@ -19,6 +19,7 @@ import {
   u64,
 } from "./driver/mock-guest.ts";
 import { BROADCAST, frameOf, MockLab, mac } from "./driver/mock-lab.ts";
+import { internetSum, pseudoHeader, tcpFrame } from "./driver/tcp-frame.ts";
 
 const bit = (feature: number) => 1n << BigInt(feature);
 const without =
@@ -505,51 +506,3 @@ describe("a hostile guest", () => {
     expect(lab.drops("evil").from).to.deep.equal({ "too-long": 1 });
   });
 });
-
-/** A TCP segment over IPv4 as a kernel hands it to a card with offloads: checksum unfinished. */
-function tcpFrame(payload: number) {
-  const frame = Buffer.alloc(66 + payload);
-  B.copy(frame, 0);
-  A.copy(frame, 6);
-  frame.writeUInt16BE(0x0800, 12);
-  frame[14] = 0x45;
-  frame.writeUInt16BE(frame.length - 14, 16);
-  frame[22] = 64;
-  frame[23] = 6;
-  frame.set([10, 0, 0, 1, 10, 0, 0, 2], 26);
-  frame.writeUInt16BE(1234, 34);
-  frame.writeUInt16BE(80, 36);
-  frame[46] = 8 << 4;
-  frame[47] = 0x10;
-  const pseudo = Buffer.from([10, 0, 0, 1, 10, 0, 0, 2, 0, 6, 0, 0]);
-  pseudo.writeUInt16BE((frame.length - 34) & 0xffff, 10);
-  frame.writeUInt16BE(internetSum(pseudo), 50);
-  for (let i = 66; i < frame.length; i++) frame[i] = (i * 7) & 0xff;
-  const header = {
-    flags: 1,
-    gsoType: virtio.NET_HDR_GSO_TCPV4,
-    headerBytes: 66,
-    gsoSize: 1448,
-    checksumStart: 34,
-    checksumOffset: 16,
-  };
-  return { frame, header };
-}
-
-function pseudoHeader(frame: Buffer): Buffer {
-  const pseudo = Buffer.alloc(12);
-  frame.copy(pseudo, 0, 26, 34);
-  pseudo[9] = 6;
-  pseudo.writeUInt16BE(frame.length - 34, 10);
-  return pseudo;
-}
-
-/** RFC 1071: the one's complement sum, not yet inverted. */
-function internetSum(...parts: readonly Uint8Array[]): number {
-  let sum = 0;
-  for (const part of parts) {
-    for (let i = 0; i < part.length; i += 2) sum += (part[i]! << 8) | (part[i + 1] ?? 0);
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return sum;
-}

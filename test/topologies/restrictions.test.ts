@@ -73,6 +73,10 @@ describe("a topology of somebody else's", () => {
       expect(errorsOf(text)[0], text).to.match(/not allowed here$/);
       expect(errorsOf(text, [allowance]).join(), text).not.to.match(/not allowed/);
     }
+    // nor has a submission the host's own network, whatever is allowed
+    const tap = "name: x\nguests: { a: , tap: }\nswitches: { lan: { tap: tap0 }, b: }\n";
+    expect(errorsOf(tap, ["internet", "host"])).to.deep.equal(["`tap` is not allowed here"]);
+    expect(errorsOf(tap.replace("tap: tap0", ""))).to.deep.equal([]);
     expect(errorsOf(guest("internet: false, image: router, kernel: debian"))).to.deep.equal([]);
   });
 

@@ -353,7 +353,7 @@ export class MockGuest implements Disposable {
   }
 }
 
-function writeHeader(u8: Uint8Array, at: number, header: Header): void {
+export function writeHeader(u8: Uint8Array, at: number, header: Header): void {
   const view = new DataView(u8.buffer, at, virtio.NET_HEADER_BYTES);
   view.setUint8(virtio.NET_HDR_FLAGS, header.flags);
   view.setUint8(virtio.NET_HDR_GSO_TYPE, header.gsoType);

@@ -1,21 +1,34 @@
 /** A fabric in this process with mock guests on it, and frames for them to send. */
 
 import type { FabricEvent, Impairment, LinkEnd } from "../../../net/control/messages.ts";
-import { FabricCore } from "../../../net/fabric-core.ts";
+import { FabricCore, type Worker } from "../../../net/fabric-core.ts";
 import { Nic } from "../../../net/nic.ts";
+import { FakeTap } from "./fake-tap.ts";
 import { MockGuest, type MockOptions } from "./mock-guest.ts";
 
 const MTU = 1500;
 
 export class MockLab implements Disposable {
   readonly events: FabricEvent[] = [];
+  /** TAPs that were opened, by their names at the host. */
+  readonly taps = new Map<string, FakeTap>();
+  /** The host has none. */
+  noTaps = false;
+  /** Who waits at a descriptor of its own. */
+  readonly workers: Worker[] = [];
   readonly #nics = new Map<string, Nic>();
   readonly #guests = new Set<MockGuest>();
   readonly core = new FabricCore(
     {
       listen: (who) => who instanceof Nic && this.#nics.set(who.spec.nic, who),
       unlisten: (who) => who instanceof Nic && this.#nics.delete(who.spec.nic),
-      watchOutlet: () => {},
+      openTap: (device) => {
+        if (this.noTaps) throw new Error("no TAP for us");
+        const tap = new FakeTap();
+        this.taps.set(device, tap);
+        return tap;
+      },
+      watchWorker: (worker) => this.workers.push(worker),
       watch: () => {},
       unwatch: () => {},
     },
@@ -36,6 +49,22 @@ export class MockLab implements Disposable {
 
   addNic(name: string, number: number, mtu = MTU): void {
     this.core.addNic({ nic: name, socketPath: "", mac: macText(number), mtu });
+  }
+
+  /** Plugs a TAP of the host into a switch; its cable is called `lan:tap0`. */
+  addTap(device: string, lan = "lan"): FakeTap {
+    const tap = `${lan}:${device}`;
+    this.core.addLink({
+      link: tap,
+      ends: [
+        { kind: "switch", switch: lan },
+        { kind: "tap", tap, device },
+      ],
+      up: true,
+      impairments: [{}, {}],
+      seed: 1,
+    });
+    return this.taps.get(device) as FakeTap;
   }
 
   link(
