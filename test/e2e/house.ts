@@ -23,11 +23,16 @@ const FOLDERS = ["run", "tmp", "home", "data"];
 export class House {
   readonly folder: string;
   readonly #nobody: boolean;
+  readonly #through: readonly string[];
   readonly #before: Leftovers;
 
-  /** @param nobody as an unprivileged user; needs root to become one. */
-  constructor({ nobody = false } = {}) {
+  /**
+   * @param nobody as an unprivileged user; needs root to become one.
+   * @param through a command that runs the words behind it, and becomes that user itself.
+   */
+  constructor({ nobody = false, through = [] as readonly string[] } = {}) {
     this.#nobody = nobody;
+    this.#through = through;
     this.folder = mkdtempSync(join(tmpdir(), "ule-"));
     for (const name of FOLDERS) mkdirSync(join(this.folder, name), { mode: 0o700 });
     chmodSync(this.folder, 0o755);
@@ -53,7 +58,8 @@ export class House {
 
   start(...words: readonly string[]): ChildProcess {
     const main = join(packageRoot, "bin", "uml-lab.js");
-    return spawn(process.execPath, [main, ...words], {
+    const [program, ...rest] = [...this.#through, process.execPath, main, ...words];
+    return spawn(program as string, rest, {
       cwd: this.folder,
       stdio: "pipe",
       env: {
@@ -66,7 +72,7 @@ export class House {
         ...(process.env.DOCKER_HOST ? { DOCKER_HOST: process.env.DOCKER_HOST } : {}),
         ...(process.env.UML_LAB_KERNEL ? { UML_LAB_KERNEL: process.env.UML_LAB_KERNEL } : {}),
       },
-      ...(this.#nobody ? { uid: NOBODY, gid: NOBODY } : {}),
+      ...(this.#nobody && this.#through.length === 0 ? { uid: NOBODY, gid: NOBODY } : {}),
     });
   }
 
