@@ -70,7 +70,7 @@ describe("a plan that is applied to a running lab", () => {
   it("plugs a TAP of the host in and out, and touches nothing else", async () => {
     const text = replaced("t: {}", "t: { tap: tap0 }");
     expect((await fake.apply(text)).map(changeText)).to.deep.equal(["add link t:tap0"]);
-    const moved = text.replace("t: { tap: tap0 }", "t: {}").replace("s: {", "s: { tap: tap0,");
+    const moved = replaced("s: { subnet", "s: { tap: tap0, subnet");
     await fake.apply(moved);
     expect((await state()).links)
       .to.include("s:tap0")
