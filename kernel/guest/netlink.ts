@@ -37,9 +37,11 @@ const RTA_GATEWAY = 5;
 const RT_TABLE_MAIN = 254;
 const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
-/** Of a route to delete: any. */
-const RT_SCOPE_NOWHERE = 255;
 const RTN_UNICAST = 1;
+// Of a route to delete: any.
+const RTPROT_UNSPEC = 0;
+const RT_SCOPE_NOWHERE = 255;
+const RTN_UNSPEC = 0;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -110,13 +112,8 @@ export function addAddress(
   index: number,
   { address, prefixLength }: InterfaceAddress,
 ): Buffer {
-  const header = Buffer.alloc(8); // struct ifaddrmsg
-  header[0] = familyOf(address);
-  header[1] = prefixLength;
-  header[2] = address.family === 6 ? IFA_F_NODAD : 0;
-  header.writeUInt32LE(index, 4);
-  const value = bytesOf(address);
-  const parts = [header, attribute(IFA_LOCAL, value), attribute(IFA_ADDRESS, value)];
+  const flags = address.family === 6 ? IFA_F_NODAD : 0;
+  const parts = addressParts(index, { address, prefixLength }, flags);
   if (address.family === 4 && prefixLength < 31) {
     const hostMask = (1n << BigInt(32 - prefixLength)) - 1n;
     const broadcast = { family: 4 as const, value: address.value | hostMask };
@@ -125,18 +122,23 @@ export function addAddress(
   return message(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sequence, parts);
 }
 
-export function removeAddress(
-  sequence: number,
+export function removeAddress(sequence: number, index: number, address: InterfaceAddress): Buffer {
+  return message(RTM_DELADDR, NLM_F_ACK, sequence, addressParts(index, address, 0));
+}
+
+/** struct ifaddrmsg, and the address. */
+function addressParts(
   index: number,
   { address, prefixLength }: InterfaceAddress,
-): Buffer {
-  const header = Buffer.alloc(8); // struct ifaddrmsg
+  flags: number,
+): Buffer[] {
+  const header = Buffer.alloc(8);
   header[0] = familyOf(address);
   header[1] = prefixLength;
+  header[2] = flags;
   header.writeUInt32LE(index, 4);
   const value = bytesOf(address);
-  const parts = [header, attribute(IFA_LOCAL, value), attribute(IFA_ADDRESS, value)];
-  return message(RTM_DELADDR, NLM_F_ACK, sequence, parts);
+  return [header, attribute(IFA_LOCAL, value), attribute(IFA_ADDRESS, value)];
 }
 
 /** A route through a neighbour; the kernel finds the interface. `to` undefined: the default. */
@@ -145,18 +147,9 @@ export function addRoute(
   to: InterfaceAddress | undefined,
   via: IpAddress,
 ): Buffer {
-  const header = Buffer.alloc(12); // struct rtmsg
-  header[0] = familyOf(via);
-  header[1] = to?.prefixLength ?? 0;
-  header[4] = RT_TABLE_MAIN;
-  header[5] = RTPROT_STATIC;
-  header[6] = RT_SCOPE_UNIVERSE;
-  header[7] = RTN_UNICAST;
-  return message(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, sequence, [
-    header,
-    ...(to === undefined ? [] : [attribute(RTA_DST, bytesOf(to.address))]),
-    attribute(RTA_GATEWAY, bytesOf(via)),
-  ]);
+  const kind = { protocol: RTPROT_STATIC, scope: RT_SCOPE_UNIVERSE, type: RTN_UNICAST };
+  const flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE;
+  return message(RTM_NEWROUTE, flags, sequence, routeParts(to, via, kind));
 }
 
 /** Whoever made it. */
@@ -165,16 +158,25 @@ export function removeRoute(
   to: InterfaceAddress | undefined,
   via: IpAddress,
 ): Buffer {
-  const header = Buffer.alloc(12); // struct rtmsg
+  const kind = { protocol: RTPROT_UNSPEC, scope: RT_SCOPE_NOWHERE, type: RTN_UNSPEC };
+  return message(RTM_DELROUTE, NLM_F_ACK, sequence, routeParts(to, via, kind));
+}
+
+/** struct rtmsg, and where it leads. */
+function routeParts(
+  to: InterfaceAddress | undefined,
+  via: IpAddress,
+  kind: { readonly protocol: number; readonly scope: number; readonly type: number },
+): Buffer[] {
+  const header = Buffer.alloc(12);
   header[0] = familyOf(via);
   header[1] = to?.prefixLength ?? 0;
   header[4] = RT_TABLE_MAIN;
-  header[6] = RT_SCOPE_NOWHERE;
-  return message(RTM_DELROUTE, NLM_F_ACK, sequence, [
-    header,
-    ...(to === undefined ? [] : [attribute(RTA_DST, bytesOf(to.address))]),
-    attribute(RTA_GATEWAY, bytesOf(via)),
-  ]);
+  header[5] = kind.protocol;
+  header[6] = kind.scope;
+  header[7] = kind.type;
+  const network = to === undefined ? [] : [attribute(RTA_DST, bytesOf(to.address))];
+  return [header, ...network, attribute(RTA_GATEWAY, bytesOf(via))];
 }
 
 interface Message {
