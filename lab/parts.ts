@@ -1,6 +1,7 @@
 /** What a plan's guests are made of: kernels, images and programs, fetched or made where they lack. */
 
 import { LabError } from "../base/errors.ts";
+import { formatMemory } from "../base/units.ts";
 import type { Image, Kernel } from "../kernel/guest/spec.ts";
 import type { EnsureOptions } from "../kernel/progress.ts";
 import type { OnLabEvent, UpOptions } from "./api.ts";
@@ -67,7 +68,28 @@ export async function ensureParts(
       : undefined,
     disksWish(plan, wishes, options),
   ]);
+  for (const message of memoryNotices(plan, images)) onEvent({ type: "notice", message });
   return { kernels, images, passt, disks };
+}
+
+/** Guests that may fail for it, or run short of memory later; one line an image. */
+export function memoryNotices(
+  { guests }: Pick<LabPlan, "guests">,
+  images: Parts["images"],
+): string[] {
+  return Object.entries(images).flatMap(([reference, image]) => {
+    const short = guests.filter(
+      (guest) =>
+        guest.image === reference &&
+        guest.memoryBytes !== undefined &&
+        guest.memoryBytes < image.minimumMemoryBytes,
+    );
+    if (short.length === 0) return [];
+    const names = short.slice(0, 3).map(({ name }) => name);
+    if (short.length > names.length) names.push(`${short.length - names.length} more`);
+    const least = formatMemory(image.minimumMemoryBytes);
+    return [`${names.join(", ")}: less memory than image ${reference} needs, which is ${least}`];
+  });
 }
 
 /** What the command asked for guests' disks. Throws USAGE where there is nothing to ask it for. */

@@ -24,6 +24,7 @@ import { kernelCommandLine } from "./command-line.ts";
 import { Console } from "./console.ts";
 import { hostProcessesOf, isTraced, kernelProcessOf, stateOf } from "./host-processes.ts";
 import { type ImageUser, resolveUser } from "./image-user.ts";
+import { withMemoryHint } from "./memory-hint.ts";
 import { chooseSandbox, planSandbox } from "./sandbox.ts";
 import { applySetup, type SetupAgent, sysctlPath } from "./setup.ts";
 import type {
@@ -138,7 +139,11 @@ export async function bootGuest(spec: GuestSpec, options: BootOptions): Promise<
   });
   const guest = new Guest(spec, child, startedAt, inbox, cleanups.move());
   cleanups.defer(`end guest ${spec.name}`, () => guest[Symbol.asyncDispose]());
-  await guest.boot(options);
+  try {
+    await guest.boot(options);
+  } catch (error) {
+    throw withMemoryHint(error, spec);
+  }
   cleanups.move();
   return guest;
 }
@@ -239,10 +244,9 @@ class Guest implements RunningGuest {
     return { input: this.#console.input, output: this.#console.output };
   }
 
-  /** Nothing runs on the console until somebody types there. */
   /**
-   * A console that nobody has open keeps what is typed to itself, until more is typed: the shell's
-   * prompt is waited for.
+   * Nothing runs on the console until somebody types there. A console that nobody has open keeps what
+   * is typed to itself, until more is typed: the shell's prompt is waited for.
    */
   async #startConsoleShell(): Promise<void> {
     if (this.#consoleShell || this.#bootMs === 0) return;
@@ -320,7 +324,11 @@ class Guest implements RunningGuest {
   }
 
   async change(setup: GuestSetup): Promise<void> {
-    await changeSetup(this.name, this.#setup, setup, this.#setupAgent);
+    try {
+      await changeSetup(this.name, this.#setup, setup, this.#setupAgent);
+    } catch (error) {
+      throw withMemoryHint(error, this.#spec);
+    }
     this.#setup = setup;
   }
 

@@ -181,6 +181,16 @@ for (const nobody of isRoot ? [false, true] : [false]) {
       await house.expectNothingLeft();
     });
 
+    it("says before and after what memory the image needs, where a guest has less and fails", async () => {
+      // a file in RAM, of which there is too little
+      const text = `guests:\n  a: { memory: 32M, run: ["dd if=/dev/zero of=/tmp/big bs=1M count=40"] }\n`;
+      const { status, stderr } = await house.run("up", house.topology("small", text));
+      expect(status, stderr).to.equal(4);
+      expect(stderr).to.match(/a: less memory than image base needs, which is 40 MiB/);
+      expect(stderr).to.match(/image base needs at least 40 MiB, and a has 32 MiB/);
+      await house.expectNothingLeft();
+    });
+
     it("tells of a killed supervisor, leaves no guest, and mends", async () => {
       const file = house.topology("pair", PAIR);
       await house.json(0, "up", file);
