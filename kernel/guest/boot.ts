@@ -43,6 +43,8 @@ const LONGEST_PROMPT_MS = 2000;
 const DEFAULT_TIMEOUT_MS = 60_000;
 const POWER_OFF_MS = 2_000;
 const TERMINATE_MS = 1_000;
+/** Between the end of a kernel's line and its own. */
+const LONGEST_END_MS = 5_000;
 /** Between looks at a kernel that is to stand still before it begins. */
 const LOOK_MS = 5;
 
@@ -284,6 +286,13 @@ class Guest implements RunningGuest {
       });
     });
     failure.catch(() => {}); // raced below
+    // Of a kernel that ends, its line is gone first, and can't tell why.
+    const whyItEnded = async (error: unknown): Promise<never> => {
+      if (error instanceof LabError && error.code === "GUEST_FAILED") {
+        await Promise.race([failure, sleep(LONGEST_END_MS, undefined, { ref: false })]);
+      }
+      throw error;
+    };
     let timer: NodeJS.Timeout | undefined;
     let booted = false;
     const startTimer = () => {
@@ -300,7 +309,7 @@ class Guest implements RunningGuest {
       options.onPhase?.("agent");
       phase = "end of its setup";
       options.onPhase?.("setup");
-      await Promise.race([this.#setUp(over), failure]);
+      await Promise.race([this.#setUp(over).catch(whyItEnded), failure]);
     } finally {
       booted = true;
       clearTimeout(timer);

@@ -330,6 +330,13 @@ describe("a guest that fails", () => {
     expect(consoleTail).not.to.equal("");
   });
 
+  it("by a panic in its setup shows the end of the console", async () => {
+    const run = ["echo c > /proc/sysrq-trigger; sleep 9"];
+    const error = await failureOf(guests.boot("panics-early", { setup: { run } }));
+    expect(error.code).to.equal("GUEST_BOOT");
+    expect(error.message).to.match(/: its kernel ended .*\nthe end of its console:\n./);
+  });
+
   it("by time is ended", async () => {
     const error = await failureOf(
       guests.boot("slow", { setup: { run: ["sleep 1000"] } }, { timeoutMs: 1500 }),
