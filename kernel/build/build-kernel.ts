@@ -9,35 +9,42 @@
  * The same inputs give the same binary: nothing of the machine, the user or the time gets into it.
  */
 
-import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { LabError } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
 import { packageRoot } from "../../base/package-root.ts";
 import { checkBoot } from "../boot-check.ts";
-import {
-  ensurePublished,
-  hashOf,
-  listRoom,
-  lockEntry,
-  type Published,
-  removeTree,
-} from "../cache/cache.ts";
+import { ensurePublished, hashOf, listRoom, lockEntry, removeTree } from "../cache/cache.ts";
+import type { Lock } from "../cache/lock.ts";
 import type { Kernel } from "../guest/spec.ts";
 import { type KernelManifest, probeKernel } from "../kernel-manifest.ts";
 import { toKernel } from "../kernels.ts";
 import { runOrFail } from "../packages/child.ts";
-import type { EnsureOptions } from "../progress.ts";
-import { fragmentFor, notTaken } from "./configuration.ts";
-import { countObjects } from "./objects.ts";
+import { fragmentFor } from "./configuration.ts";
+import { Make, type MakeOptions } from "./make.ts";
 import { applyPatches, changesOf, givenBy, ourPatches, type Patch, patchesIn } from "./patches.ts";
-import { DEFAULT_SOURCE, identityOf, makeSource, parseSource, type Source } from "./source.ts";
+import {
+  DEFAULT_SOURCE,
+  identityOf,
+  makeSource,
+  parseSource,
+  type Source,
+  type SourceChoice,
+} from "./source.ts";
 import { openToolchain, type Toolchain } from "./toolchain.ts";
 
-/** A change of how the kernel is made gets a new folder. */
+/** A change of how the kernel is made gets a new folder; of what is kept with debugging information. */
 const LAYOUT = 1;
+const DEBUG_LAYOUT = 2;
 
 /**
  * The delay loop is not calibrated: no device of a guest waits in loops. Drivers that are built in
@@ -51,19 +58,11 @@ const BOOT_ARGUMENTS = [
   "fb_tunnels=none",
 ];
 
-/** What the configuration compiles, for the estimate (7.3.4: 1 328); the true number shows at the end. */
-const OBJECTS = 1330;
-
-/** Without these no guest boots. */
-const NEEDED = ["UML", "VIRTIO_UML", "VIRTIO_NET", "BLK_DEV_UBD", "OVERLAY_FS", "DEVTMPFS", "INET"];
-
-export interface BuildKernelOptions extends EnsureOptions {
+export interface BuildKernelOptions extends MakeOptions {
   /** A release (`7.3`, `6.12`: Debian's package of it), a folder, or a tarball. */
   readonly source?: string | undefined;
   /** With debugging information, kept beside the stripped kernel. */
   readonly debug?: boolean | undefined;
-  /** Processes at once; all processors by default. */
-  readonly jobs?: number | undefined;
 }
 
 export interface LeanManifest extends KernelManifest {
@@ -75,38 +74,119 @@ export interface LeanManifest extends KernelManifest {
   readonly buildSeconds: number;
 }
 
+/** What a kernel is to be made of, and what is called by its hash. */
+interface Order {
+  readonly choice: SourceChoice;
+  readonly debug: boolean;
+  readonly fragment: string;
+  readonly patches: readonly Patch[];
+  readonly key: string;
+  /** The build's own folder. */
+  readonly work: string;
+}
+
+async function orderOf(options: BuildKernelOptions): Promise<Order> {
+  const choice = parseSource(options.source ?? DEFAULT_SOURCE);
+  const debug = options.debug ?? false;
+  const lean = readFileSync(join(packageRoot, "kernel/build/lean.config"), "utf8");
+  const fragment = fragmentFor(lean, debug);
+  const identity = await identityOf(choice);
+  const patches = ourPatches();
+  const changes = patches.map(changesOf);
+  const layout = { LAYOUT, identity, fragment, changes, BOOT_ARGUMENTS };
+  const key = hashOf({ ...layout, debug: debug && DEBUG_LAYOUT });
+  return { choice, debug, fragment, patches, key, work: join(cacheFolder(), "builds", key) };
+}
+
 /**
  * The kernel; built first if these inputs weren't built before. A tree of the user's is built again
  * each time, which costs what has changed.
  * Throws BUILD_FAILED, NO_TOOL, NO_APT, NO_KERNEL, FETCH_FAILED, FILE_UNREADABLE, BAD_VALUE, INTERRUPTED.
  */
 export async function buildKernel(options: BuildKernelOptions = {}): Promise<Kernel> {
-  const choice = parseSource(options.source ?? DEFAULT_SOURCE);
-  const debug = options.debug ?? false;
-  const fragment = fragmentFor(
-    readFileSync(join(packageRoot, "kernel/build/lean.config"), "utf8"),
-    debug,
-  );
-  const identity = await identityOf(choice);
-  const patches = ourPatches();
-  const changes = patches.map(changesOf);
-  const key = hashOf({ LAYOUT, identity, fragment, changes, BOOT_ARGUMENTS, debug });
-  if (choice.kind !== "tree") {
-    const built = builtWith(key);
-    if (built !== undefined) return toKernel(built);
-  }
-  const work = join(cacheFolder(), "builds", key);
-  mkdirSync(work, { recursive: true });
-  const purpose = "building a lean kernel";
-  using lock = await lockEntry(`build-${key}`, { ...options, purpose });
-  const meanwhile = choice.kind === "tree" ? undefined : builtWith(key);
-  if (meanwhile !== undefined) return toKernel(meanwhile);
+  const order = await orderOf(options);
+  const { debug, key, work } = order;
+  const there = builtBefore(order);
+  if (there !== undefined) return there;
+  using lock = await lockBuild(order, options);
+  const meanwhile = builtBefore(order);
+  if (meanwhile !== undefined) return meanwhile;
 
   const startedAt = performance.now();
-  await using toolchain = await openToolchain(
-    choice.kind === "package" ? [] : [choice.path],
-    options,
+  await using toolchain = await toolchainFor(order, options);
+  const configured = await configure(order, toolchain, lock, options);
+  await configured.make.build();
+  const release = await configured.make.release();
+  const published = await ensurePublished<LeanManifest>(
+    "kernels",
+    idOf(release, debug, key),
+    { ...options, purpose: PURPOSE, replace: order.choice.kind === "tree" },
+    async ({ folder, scratch }) =>
+      await keep({
+        ...configured,
+        ...{ toolchain, folder, scratch, key, debug, startedAt, options },
+      }),
   );
+  // with debugging information, the sources are what a debugger shows
+  if (!debug) removeTree(work);
+  return toKernel(published);
+}
+
+/** The kernel, if it was built of the same before. */
+export async function findBuilt(options: BuildKernelOptions = {}): Promise<Kernel | undefined> {
+  return builtBefore(await orderOf(options));
+}
+
+export interface ConfiguredSource {
+  /** The sources with our patches. */
+  readonly tree: string;
+  /** What the source made of our configuration, as text. */
+  readonly config: string;
+  readonly patches: readonly string[];
+}
+
+/**
+ * The first part of `buildKernel`: sources, patches and configuration, for tests of these. A build
+ * goes on from there. Throws what `buildKernel` throws.
+ */
+export async function configureKernel(options: BuildKernelOptions = {}): Promise<ConfiguredSource> {
+  const order = await orderOf(options);
+  using lock = await lockBuild(order, options);
+  await using toolchain = await toolchainFor(order, options);
+  const { source, out, patches } = await configure(order, toolchain, lock, options);
+  return {
+    tree: source.tree,
+    config: readFileSync(join(out, ".config"), "utf8"),
+    patches: patches.map(({ name }) => name),
+  };
+}
+
+const PURPOSE = "building a lean kernel";
+
+async function lockBuild({ key, work }: Order, options: BuildKernelOptions): Promise<Lock> {
+  mkdirSync(work, { recursive: true });
+  return await lockEntry(`build-${key}`, { ...options, purpose: PURPOSE });
+}
+
+function toolchainFor({ choice }: Order, options: BuildKernelOptions): Promise<Toolchain> {
+  return openToolchain(choice.kind === "package" ? [] : [choice.path], options);
+}
+
+/** A tree that is ready to be compiled. */
+interface Configured {
+  readonly make: Make;
+  readonly source: Source;
+  readonly out: string;
+  /** Those that are in it. */
+  readonly patches: readonly Patch[];
+}
+
+async function configure(
+  { choice, fragment, patches, work }: Order,
+  toolchain: Toolchain,
+  lock: Lock,
+  options: BuildKernelOptions,
+): Promise<Configured> {
   const { patch, place } = toolchain;
   const patching = { patch, place, scratch: work, signal: options.signal };
   const source = await makeSource(choice, work, {
@@ -121,132 +201,22 @@ export async function buildKernel(options: BuildKernelOptions = {}): Promise<Ker
   const out = choice.kind === "tree" ? join(work, "out") : join(source.tree, "out");
   const make = new Make(source.tree, out, toolchain, lock.fd, options);
   await make.configure(fragment);
-  await make.build();
-  const release = await make.release();
-  const published = await ensurePublished<LeanManifest>(
-    "kernels",
-    idOf(release, debug, key),
-    { ...options, purpose, replace: choice.kind === "tree" },
-    async ({ folder, scratch }) =>
-      await keep({
-        make,
-        ...{ out, source, patches: applied, folder, scratch },
-        ...{ key, debug, toolchain, startedAt, options },
-      }),
-  );
-  // with debugging information, the sources are what a debugger shows
-  if (!debug) removeTree(work);
-  return toKernel(published);
+  return { make, source, out, patches: applied };
 }
 
-function builtWith(key: string): Published<LeanManifest> | undefined {
-  return listRoom<LeanManifest>("kernels").find(({ manifest }) => manifest.key === key);
+/** A user's tree may have changed since. */
+function builtBefore({ choice, key }: Order): Kernel | undefined {
+  if (choice.kind === "tree") return undefined;
+  const built = listRoom<LeanManifest>("kernels").find(({ manifest }) => manifest.key === key);
+  return built && toKernel(built);
 }
 
-class Make {
-  notTaken: readonly string[] = [];
-  readonly #tree: string;
-  readonly #out: string;
-  readonly #toolchain: Toolchain;
-  readonly #lockFd: number;
-  readonly #options: BuildKernelOptions;
-
-  constructor(
-    tree: string,
-    out: string,
-    toolchain: Toolchain,
-    lockFd: number,
-    options: BuildKernelOptions,
-  ) {
-    this.#tree = tree;
-    this.#out = out;
-    this.#toolchain = toolchain;
-    this.#lockFd = lockFd;
-    this.#options = options;
-  }
-
-  /** Writes `.config` from the fragment, unless that was done already. Throws BUILD_FAILED. */
-  async configure(fragment: string): Promise<void> {
-    mkdirSync(this.#out, { recursive: true });
-    const path = join(this.#out, "lean.config");
-    const config = join(this.#out, ".config");
-    const same = existsSync(path) && readFileSync(path, "utf8") === fragment;
-    if (!same || !existsSync(config)) {
-      this.#options.onProgress?.({ what: "configuring the kernel", done: 0, unit: "items" });
-      writeFileSync(path, fragment);
-      await this.#make(["allnoconfig"], { KCONFIG_ALLCONFIG: path });
-    }
-    const written = readFileSync(config, "utf8");
-    const missing = NEEDED.filter((name) => !written.includes(`\nCONFIG_${name}=y\n`));
-    if (missing.length > 0) {
-      throw new LabError("BUILD_FAILED", `this source can't have ${missing.join(", ")} built in`);
-    }
-    this.notTaken = notTaken(fragment, written);
-  }
-
-  async build(): Promise<void> {
-    const { onProgress, jobs = availableParallelism() } = this.#options;
-    const what = "compiling the kernel";
-    const there = countObjects(this.#out);
-    const startedAt = performance.now();
-    let done = there;
-    const tell = () => {
-      const total = Math.max(OBJECTS, done + 1);
-      const each = (performance.now() - startedAt) / (done - there);
-      // the first few tell little
-      const known = done - there >= 20 ? { leftMs: each * (total - done) } : {};
-      onProgress?.({ what, done, total, unit: "items", ...known });
-    };
-    tell();
-    await this.#make([`-j${jobs}`, "linux"], {}, (line) => {
-      // `  CC      net/ipv4/route.o`
-      if (!/^ {2}(?:HOST)?(?:CC|AS) /.test(line)) return;
-      done++;
-      tell();
-    });
-  }
-
-  async release(): Promise<string> {
-    const { stdout } = await this.#make(["-s", "kernelrelease"]);
-    return stdout.trim().split("\n").at(-1) ?? "";
-  }
-
-  async #make(
-    words: readonly string[],
-    env: NodeJS.ProcessEnv = {},
-    onLine?: (line: string) => void,
-  ) {
-    const { make, env: base, place } = this.#toolchain;
-    const command = [make, "-C", this.#tree, "ARCH=um", `O=${this.#out}`, ...words];
-    const result = await place.run(command, {
-      env: { ...base, ...env },
-      signal: this.#options.signal,
-      lockFd: this.#lockFd,
-      ...(onLine === undefined ? {} : { onLine }),
-    });
-    if (result.code !== 0) {
-      const lines = result.stderr.split("\n").filter((line) => line.trim() !== "");
-      const first = lines.findIndex((line) => /error|not clean|No space/i.test(line));
-      const said = first < 0 ? lines.slice(-8) : lines.slice(first, first + 8);
-      throw new LabError(
-        /No space left/.test(result.stderr) ? "NO_SPACE" : "BUILD_FAILED",
-        `make ${words.at(-1)} ended with ${result.code}\n  ${said.join("\n  ")}`,
-      );
-    }
-    return result;
-  }
-}
-
-interface Finished {
-  readonly make: Make;
-  readonly out: string;
-  readonly source: Source;
-  readonly patches: readonly Patch[];
+interface Finished extends Configured {
+  readonly toolchain: Toolchain;
   readonly folder: string;
   readonly scratch: string;
   readonly key: string;
   readonly debug: boolean;
-  readonly toolchain: Toolchain;
   readonly startedAt: number;
   readonly options: BuildKernelOptions;
 }
@@ -268,13 +238,7 @@ async function keep(finished: Finished): Promise<LeanManifest> {
     await tool(["objcopy", "--only-keep-debug", executable, symbols]);
     await tool(["strip", "--strip-all", executable]);
     await tool(["objcopy", `--add-gnu-debuglink=${symbols}`, executable]);
-    if (existsSync(join(out, "vmlinux-gdb.py"))) {
-      cpSync(join(out, "scripts/gdb"), join(folder, "gdb/scripts/gdb"), {
-        recursive: true,
-        dereference: true,
-      });
-      copyFileSync(join(out, "vmlinux-gdb.py"), join(folder, "gdb/vmlinux-gdb.py"));
-    }
+    keepHelpers(out, join(folder, "gdb"));
   } else {
     await tool(["strip", "--strip-all", executable]);
   }
@@ -300,7 +264,7 @@ async function keep(finished: Finished): Promise<LeanManifest> {
     features: { ...features, tickless: givenBy(finished.patches).has("tickless") },
     madeFrom: [
       source.madeFrom,
-      `lean.config${debug ? " with debugging information" : ""}`,
+      `lean.config${debug ? " with debugging information" : ""}${without(make.notTaken)}`,
       ...finished.patches.map(({ name }) => name),
     ],
     madeAt: new Date().toISOString(),
@@ -309,6 +273,22 @@ async function keep(finished: Finished): Promise<LeanManifest> {
     notTaken: make.notTaken,
     buildSeconds,
   };
+}
+
+/** gdb's commands for a kernel, which are Python; links of the build's folder become files. */
+function keepHelpers(out: string, folder: string): void {
+  const script = join(out, "vmlinux-gdb.py");
+  if (!existsSync(script)) return;
+  cpSync(join(out, "scripts/gdb"), join(folder, "scripts/gdb"), {
+    recursive: true,
+    dereference: true,
+    filter: (path) => statSync(path).isDirectory() || path.endsWith(".py"),
+  });
+  copyFileSync(script, join(folder, "vmlinux-gdb.py"));
+}
+
+function without(notTaken: readonly string[]): string {
+  return notTaken.length === 0 ? "" : `, which this source takes without ${notTaken.join(", ")}`;
 }
 
 function idOf(release: string, debug: boolean, key: string): string {

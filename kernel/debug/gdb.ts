@@ -80,11 +80,36 @@ export function gdbScript(
     "handle SIGSTOP nostop noprint nopass",
     `file ${quote(symbols.file)}`,
     `attach ${process.pid}`,
-    ...(symbols.helpers === undefined ? [] : [`source ${symbols.helpers}`]),
+    ...(symbols.helpers === undefined ? [] : loadHelpers(symbols.helpers)),
     ...(held ? ["tbreak start_kernel", "continue"] : []),
     "",
   ].join("\n");
 }
+
+/**
+ * Helpers that don't load are left away with a line on standard error: an error would end the script.
+ * `$_streq` is made by gdb's own Python code; void where gdb has no Python, or doesn't find its code.
+ */
+function loadHelpers(script: string): string[] {
+  return [
+    "if $_isvoid($_streq)",
+    `echo ${NO_HELPERS}: gdb has no Python\\n`,
+    "else",
+    "python",
+    "import runpy, sys",
+    // what is in the cache is never written to
+    "sys.dont_write_bytecode = True",
+    "try:",
+    // what `source` does, which shows errors and goes on
+    `  runpy.run_path(${JSON.stringify(script)}, {"gdb": gdb, "sys": sys})`,
+    "except Exception as error:",
+    `  gdb.write("${NO_HELPERS}: %s\\n" % " ".join(str(error).split()), gdb.STDERR)`,
+    "end",
+    "end",
+  ];
+}
+
+const NO_HELPERS = "the kernel's own commands (lx-ps, lx-dmesg) are left away";
 
 const quote = (path: string): string => `"${path.replace(/["\\]/g, "\\$&")}"`;
 

@@ -1,7 +1,18 @@
 import type { ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { LabError, messageOf } from "../../base/errors.ts";
+import { ensureSymbols } from "../../kernel/debug/symbols.ts";
+import type { Kernel } from "../../kernel/guest/spec.ts";
+import { ensureKernel, listKernels } from "../../kernel/kernels.ts";
 import { ensureTool } from "../../kernel/tools.ts";
 import { eventually, House, type Outcome, outcomeOf } from "./house.ts";
 
@@ -33,19 +44,24 @@ function hear(child: ChildProcess, words: string): Promise<void> {
   });
 }
 
+/** Skips where there is no gdb. */
+async function needGdb(context: Mocha.Context): Promise<void> {
+  try {
+    await ensureTool("gdb");
+  } catch (error) {
+    if (!(error instanceof LabError)) throw error;
+    console.warn(`      no debugger is tried: gdb can't be had: ${messageOf(error)}`);
+    context.skip();
+  }
+}
+
 for (const nobody of isRoot ? [false, true] : [false]) {
   describe(`debug, as ${isRoot && !nobody ? "root" : "an unprivileged user"}`, function () {
     this.timeout(600_000); // the unprivileged user fills a cache first
     let house: House;
 
     before(async function () {
-      try {
-        await ensureTool("gdb");
-      } catch (error) {
-        if (!(error instanceof LabError)) throw error;
-        console.warn(`      no debugger is tried: gdb can't be had: ${messageOf(error)}`);
-        this.skip();
-      }
+      await needGdb(this);
       house = new House({ nobody });
       await house.json(0, "up", house.topology("star", STAR));
     });
@@ -163,3 +179,71 @@ for (const nobody of isRoot ? [false, true] : [false]) {
     });
   });
 }
+
+describe("gdb's commands of a kernel", function () {
+  this.timeout(600_000);
+  const override = process.env.UML_LAB_KERNEL;
+  let house: House;
+  let kernel: Kernel;
+
+  before(async function () {
+    await needGdb(this);
+    house = new House();
+    kernel = await ensureKernel("auto");
+    delete process.env.UML_LAB_KERNEL; // it goes before what a topology says
+  });
+  after(async () => {
+    if (override !== undefined) process.env.UML_LAB_KERNEL = override;
+    await house?.check();
+  });
+  afterEach(async () => void (await house.run("down", "--all")));
+
+  const boot = (executable: string) =>
+    house.json(0, "up", house.topology("one", `kernel: ${executable}\nguests: { a: {} }\n`));
+  const debug = (...commands: string[]) =>
+    house.run("debug", "a", "--", "-batch", ...commands.flatMap((command) => ["-ex", command]));
+
+  it("are loaded from beside it; where they don't load, one line says so", async () => {
+    const { file, what } = await ensureSymbols(kernel);
+    const folder = join(house.folder, "files", "kernel");
+    const scripts = what === "all" && existsSync(`${file}.debug`) ? join(folder, "gdb") : folder;
+    mkdirSync(scripts, { recursive: true });
+    copyFileSync(file, join(folder, "linux"));
+    if (scripts !== folder) symlinkSync(`${file}.debug`, join(folder, "linux.debug"));
+    if (kernel.modules !== undefined) symlinkSync(kernel.modules, join(folder, "modules"));
+    const script = join(scripts, "vmlinux-gdb.py");
+    await boot(join(folder, "linux"));
+
+    writeFileSync(script, 'gdb.execute("define lx-word\\necho a word\\\\n\\nend")\n');
+    const loaded = await debug("lx-word", "info registers rip");
+    expect(loaded.stderr).not.to.include("left away");
+    expect(loaded.stdout).to.match(/^a word$/m);
+    expect(loaded.stdout).to.match(/^rip /m);
+
+    writeFileSync(script, 'raise gdb.GdbError("it is of\\nanother gdb")\n');
+    const broken = await debug("info registers rip");
+    expect(broken.stderr).to.match(/^.*lx-ps.* left away: it is of another gdb$/m);
+    expect(broken.stderr).not.to.match(/Traceback/);
+    expect(broken.stdout).to.match(/^rip /m);
+  });
+
+  it("tell a guest's tasks and its log (kernel build --debug)", async function () {
+    const helped = (await listKernels()).find(({ executable }) =>
+      existsSync(join(dirname(executable), "gdb", "vmlinux-gdb.py")),
+    );
+    if (helped === undefined) {
+      console.warn("      SKIPPED: no kernel in the cache is made by `kernel build --debug`");
+      return this.skip();
+    }
+    await boot(helped.executable);
+    const pid = (await house.sh("a", "sleep 1000 > /dev/null 2>&1 & echo $!")).trim();
+    await house.sh("a", "echo a word to the log > /dev/kmsg");
+    const { status, stdout, stderr } = await debug("lx-version", "lx-ps", "lx-dmesg");
+    expect(status, stderr).to.equal(0);
+    expect(stderr).not.to.include("left away");
+    expect(stdout).to.include(`Linux version ${helped.release}`);
+    expect(stdout).to.match(new RegExp(`^0x[0-9a-f]+ +${pid} +sleep$`, "m"));
+    expect(stdout).to.match(/\] a word to the log$/m);
+    expect(await house.sh("a", "echo goes on")).to.equal("goes on\n");
+  });
+});

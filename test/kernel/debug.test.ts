@@ -78,9 +78,10 @@ describe("gdb's first words", () => {
     expect(text).to.match(/attach 4711\ntbreak start_kernel\ncontinue\n$/);
   });
 
-  it("load the helpers where there are some", () => {
-    const text = gdbScript({ ...symbols, helpers: "/cache/x.py" }, { process, held: false });
-    expect(text).to.match(/attach 4711\nsource \/cache\/x\.py\n$/);
+  it("load the helpers where there are some, before the kernel goes on", () => {
+    const text = gdbScript({ ...symbols, helpers: "/cache/x.py" }, { process, held: true });
+    expect(text).to.match(/attach 4711\n.*run_path\("\/cache\/x\.py".*\ntbreak start_kernel\n/s);
+    expect(gdbScript(symbols, { process, held: true })).not.to.include("python");
   });
 
   it("are refused with advice that fits Yama", () => {
