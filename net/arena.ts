@@ -2,7 +2,7 @@
  * Guests' RAM, mapped side by side into reserved regions of this process so that one typed array
  * reaches all of it: a frame is moved by `copyWithin`, without an allocation.
  *
- *     arena (2 GiB reserved): | scratch page | RAM of alice | RAM of bob | ...free... |
+ *     arena (2 GiB reserved): | scratch page | page of zeros | RAM of alice | RAM of bob | ...free... |
  *
  * A region that a guest left is covered with anonymous memory, never unmapped: an access that comes
  * late reads zeros instead of ending the process.
@@ -28,8 +28,11 @@ const ARENA_BYTES = 2 ** 31;
 /** The longest ArrayBuffer of Node 20, less a page. */
 const LARGEST_BYTES = 2 ** 32 - 4096;
 const PAGE = 4096;
+/** Where an arena has a page that nobody writes. */
+export const ZEROS_AT = PAGE;
+const OWN_BYTES = 2 * PAGE;
 /** What an arena can give out, unless it was made for one guest that is larger. */
-export const ARENA_ROOM_BYTES = ARENA_BYTES - PAGE;
+export const ARENA_ROOM_BYTES = ARENA_BYTES - OWN_BYTES;
 const READ_WRITE = PROT_READ | PROT_WRITE;
 const NOTHING = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
@@ -40,7 +43,7 @@ export class Arena {
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   readonly i32: Int32Array;
-  /** Free ranges, sorted by offset, never touching. The first page, scratch for tags, is never given out. */
+  /** Free ranges, sorted by offset, never touching. The first page, scratch for tags, and the zeros are never given out. */
   #free: { offset: number; bytes: number }[];
 
   constructor(bytes = ARENA_BYTES) {
@@ -51,7 +54,7 @@ export class Arena {
     this.u16 = new Uint16Array(buffer);
     this.u32 = new Uint32Array(buffer);
     this.i32 = new Int32Array(buffer);
-    this.#free = [{ offset: PAGE, bytes: bytes - PAGE }];
+    this.#free = [{ offset: OWN_BYTES, bytes: bytes - OWN_BYTES }];
   }
 
   /** Reserves a range; -1 where there is no room. */
@@ -86,7 +89,7 @@ export class Arena {
 
   /** Whether the whole arena is free. */
   get empty(): boolean {
-    return this.#free.length === 1 && this.#free[0]!.bytes === this.bytes - PAGE;
+    return this.#free.length === 1 && this.#free[0]!.bytes === this.bytes - OWN_BYTES;
   }
 
   unmap(): void {
@@ -109,7 +112,7 @@ export class Arenas {
 
   /** Maps a guest's RAM; throws a RangeError where it is larger than an arena can be. */
   map(fd: number, fileOffset: number, bytes: number, start: number): Region {
-    if (!(bytes > 0 && bytes <= LARGEST_BYTES - PAGE)) {
+    if (!(bytes > 0 && bytes <= LARGEST_BYTES - OWN_BYTES)) {
       throw new RangeError(`a guest's RAM of ${bytes} bytes can't be mapped`);
     }
     if (fileOffset % PAGE !== 0) throw new RangeError(`RAM at the odd file offset ${fileOffset}`);

@@ -11,7 +11,7 @@
  * disconnected.
  */
 
-import type { Arena, Region } from "../arena.ts";
+import { type Arena, type Region, ZEROS_AT } from "../arena.ts";
 import {
   AVAIL_F_NO_INTERRUPT,
   DESC_BYTES,
@@ -36,6 +36,17 @@ export interface QueueAddresses {
   readonly available: number;
   readonly used: number;
 }
+
+const PAGE = 4096;
+
+/**
+ * A hole of a file that is sent without a copy (sendfile) is the kernel's page of zeros, which stands in
+ * the kernel's image, in front of the memory that is shared with us (linux: splice_zeropage_into_pipe()
+ * of mm/shmem.c, vhost_user_set_mem_table() of arch/um/drivers/virtio_uml.c). There, a piece of one page
+ * is read as zeros: the only thing that a kernel sends from there, and nothing that somebody else has.
+ */
+const mayBeZeros = (address: number, length: number, start: number): boolean =>
+  address < start && (address % PAGE) + length <= PAGE;
 
 const fence = new Int32Array(1);
 
@@ -170,8 +181,13 @@ export class Virtqueue {
       const flagsAndNext = u32[at + 3]!;
       const flags = flagsAndNext & 0xffff;
       const inRam = address - start;
+      let place = offset + inRam;
       if (!(inRam >= 0 && inRam + length <= bytes)) {
-        throw new RingError("a buffer outside the guest's memory");
+        const read = wanted === 0 && (flags & DESC_F_INDIRECT) === 0;
+        if (!read || !mayBeZeros(address, length, start)) {
+          throw new RingError("a buffer outside the guest's memory");
+        }
+        place = ZEROS_AT + (address % PAGE);
       }
       if ((flags & DESC_F_INDIRECT) !== 0) {
         // §2.7.5.3.1: no indirect table within one, and NEXT does not go with INDIRECT
@@ -179,7 +195,7 @@ export class Virtqueue {
           throw new RingError("an indirect table where none may be");
         }
         entries = length / DESC_BYTES;
-        const tableOffset = offset + inRam;
+        const tableOffset = place;
         if (entries < 1 || entries > LARGEST_QUEUE || entries !== Math.floor(entries)) {
           throw new RingError("an indirect table of a bad size");
         }
@@ -192,7 +208,7 @@ export class Virtqueue {
       }
       if ((flags & DESC_F_WRITE) !== wanted) throw new RingError("a buffer of the wrong direction");
       if (length === 0) throw new RingError("an empty buffer");
-      chain.offsets[chain.count] = offset + inRam;
+      chain.offsets[chain.count] = place;
       chain.lengths[chain.count] = length;
       chain.count++;
       chain.bytes += length;

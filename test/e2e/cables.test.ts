@@ -96,6 +96,22 @@ describe("cables and switches", function () {
     });
   }
 
+  for (const kernel of ["debian", "auto"]) {
+    it(`carries the holes of a file that is sent without a copy, with the kernel ${kernel}`, async () => {
+      await house.json(0, "up", house.topology("long", `kernel: ${kernel}\n${LONG}`));
+      const sum = await sh(
+        "a",
+        "mkdir /tmp/www; truncate -s 3M /tmp/www/x; echo end >> /tmp/www/x; httpd -p 80 -h /tmp/www; sha256sum < /tmp/www/x",
+      );
+      await sh("b", "wget -q -T 20 -t 1 -O /tmp/got http://10.0.0.1/x");
+      expect(await sh("b", "sha256sum < /tmp/got")).to.equal(sum);
+      const { counters } = await house.json(0, "status");
+      for (const { nic, connected, ringErrors } of counters.nics) {
+        expect({ nic, connected, ringErrors }).to.include({ connected: true, ringErrors: 0 });
+      }
+    });
+  }
+
   it("lets long frames through, to 9000 bytes and beyond", async () => {
     await house.json(0, "up", house.topology("long", LONG));
     await sh("a", "ping -c 1 -W 2 -M do -s 8972 10.0.0.2");

@@ -15,6 +15,7 @@ import {
   QUEUE_AT,
   RX,
   TX,
+  TX_BUFFERS,
   USED,
   u64,
 } from "./driver/mock-guest.ts";
@@ -87,6 +88,25 @@ describe("guests on a switch", () => {
       }
     }
     expect(lab.drops("a")).to.deep.equal({ from: {}, to: {} });
+  });
+
+  it("send zeros where a part of a frame is the kernel's page of zeros, which is not shared", () => {
+    const { lab, a, b } = three();
+    using _ = lab;
+    const head = frameOf(B, A, 200, 9);
+    a.transmit(head);
+    a.setDescriptor(TX, 0, {
+      address: GUEST_START + TX_BUFFERS,
+      length: virtio.NET_HEADER_BYTES + head.length,
+      flags: virtio.DESC_F_NEXT,
+      next: 1,
+    });
+    a.setDescriptor(TX, 1, { address: GUEST_START - 0x3000 + 96, length: 1000 });
+    lab.run();
+    const [got] = b.receive();
+    expect(got?.bytes.subarray(0, 200).equals(head)).to.equal(true);
+    expect(got?.bytes.subarray(200).equals(Buffer.alloc(1000))).to.equal(true);
+    expect(lab.core.counters().nics.find(({ nic }) => nic === "a")?.connected).to.equal(true);
   });
 
   it("get a GSO frame in one piece, spread over buffers, header and all", () => {
@@ -364,6 +384,12 @@ describe("a hostile guest", () => {
       guest.u16[(QUEUE_AT[TX] + AVAILABLE) / 2 + 1] = 0x8000;
     },
     "a buffer before its memory": (guest) => chain(guest, { address: GUEST_START - 1, length: 64 }),
+    "a piece of a page before its memory that is to be written": (guest) =>
+      chain(guest, { address: GUEST_START - 4096, length: 64, flags: virtio.DESC_F_WRITE }),
+    "an indirect table before its memory": (guest) =>
+      chain(guest, { address: GUEST_START - 4096, length: 16, flags: virtio.DESC_F_INDIRECT }),
+    "more than a page before its memory": (guest) =>
+      chain(guest, { address: GUEST_START - 0x3000, length: 4097 }),
     "a buffer behind its memory": (guest) =>
       chain(guest, { address: GUEST_START + 0x20_0000 - 10, length: 64 }),
     "a buffer whose end wraps": (guest) =>

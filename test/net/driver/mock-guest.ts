@@ -35,7 +35,8 @@ export const AVAILABLE = 0x4000;
 export const USED = 0x5000;
 const RX_BUFFERS = 0x1_0000;
 const RX_BUFFER_BYTES = 2048;
-const TX_BUFFERS = 0x9_0000;
+/** Where the first frame that is sent stands in the guest's RAM, header and all. */
+export const TX_BUFFERS = 0x9_0000;
 const TX_BUFFER_BYTES = 0x1_2000;
 const TX_SLOTS = 16;
 export const RAM_BYTES = 0x20_0000;
