@@ -20,7 +20,7 @@ import {
 import { ourPatches } from "../../kernel/build/patches.ts";
 import { openToolchain } from "../../kernel/build/toolchain.ts";
 import type { Kernel } from "../../kernel/guest/spec.ts";
-import { ensureKernel } from "../../kernel/kernels.ts";
+import { ensureKernel, listKernels } from "../../kernel/kernels.ts";
 import { House } from "./house.ts";
 
 const run = promisify(execFile);
@@ -138,17 +138,16 @@ describe("kernel build, up to the configuration", function () {
     expect(renamed).not.to.equal(text);
     rmSync(kconfig); // which both trees share
     writeFileSync(kconfig, renamed);
-    const house = new House();
-    try {
-      const { status, stderr } = await house.run("kernel", "build", "--source", tree);
-      expect(status, stderr).to.equal(3);
-      expect(stderr).to.include("this source can't have VIRTIO_UML built in");
-      expect(stderr).not.to.include("compiling");
-      const { kernels } = await house.json(0, "kernel", "list");
-      expect(kernels).to.deep.equal([]);
-    } finally {
-      await house.check();
-    }
+    const told: string[] = [];
+    const onProgress = ({ what }: { what: string }) => told.push(what);
+    const error = await buildKernel({ source: tree, onProgress }).then(
+      () => expect.fail("it was built"),
+      (thrown: LabError) => thrown,
+    );
+    expect(error.code).to.equal("BUILD_FAILED");
+    expect(error.message).to.equal("this source can't have VIRTIO_UML built in");
+    expect(told).to.include("configuring the kernel").and.not.to.include("compiling the kernel");
+    expect(await listKernels()).to.deep.equal([]);
   });
 });
 
