@@ -93,6 +93,8 @@ export class FabricCore implements NicHost, OutletHost, HostTapHost {
   #next: Nic[] = [];
   readonly #received: Nic[] = [];
   readonly #full = new Set<Nic>();
+  /** NICs that touch their buffers when there is time. */
+  readonly #touching = new Set<Nic>();
   /** Directions of links with something that impairs them. */
   #impaired: LinkDirection[] = [];
   readonly #captures: CaptureDesk;
@@ -139,7 +141,7 @@ export class FabricCore implements NicHost, OutletHost, HostTapHost {
 
   /** How long the loop may sleep, milliseconds; -1 for as long as it takes. */
   get patienceMs(): number {
-    if (this.#retrying.size > 0) return 1;
+    if (this.#retrying.size + this.#touching.size > 0) return 1;
     return this.#full.size > 0 || this.#captures.areEnding ? 5 : -1;
   }
 
@@ -171,6 +173,12 @@ export class FabricCore implements NicHost, OutletHost, HostTapHost {
     }
   }
 
+  /** Nothing came while the loop was patient. */
+  idle(): void {
+    for (const nic of this.#touching) nic.touchAhead();
+    this.#touching.clear();
+  }
+
   kicked(nic: Nic, queue: number): void {
     if (queue === 0) nic.receiveKicked();
     else this.activate(nic);
@@ -194,6 +202,10 @@ export class FabricCore implements NicHost, OutletHost, HostTapHost {
 
   received(nic: Nic): void {
     this.#received.push(nic);
+  }
+
+  mayTouchLater(nic: Nic): void {
+    this.#touching.add(nic);
   }
 
   becameFull(nic: Nic): void {

@@ -205,7 +205,8 @@ function main(): void {
   for (;;) {
     const count = epoll.wait(busy || !armTimer() ? 0 : core.patienceMs);
     readClock();
-    if (!handleEvents(count)) break;
+    if (count === 0 && !busy) core.idle();
+    else if (!handleEvents(count)) break;
     core.tick();
     busy = core.turn();
     for (let i = 1; i < TURNS_A_LOOK && busy; i++) {

@@ -42,8 +42,8 @@ const ROOM_SHARE = 16;
 
 /**
  * A guest that has just booted receives into memory that nobody has touched: a page fault for each
- * frame, which on virtual machines takes as long as all else that we do for it. So we touch buffers
- * that come next while there is nothing better to do, for as long as the guest's memory is new.
+ * frame, which on virtual machines takes longer than all else that we do for it. So we touch buffers
+ * that come next when there is nothing better to do, for as long as the guest's memory is new.
  */
 const TOUCHED_AHEAD = 16;
 const TOUCHED_RINGS = 4;
@@ -84,6 +84,8 @@ export interface NicHost {
   activate(nic: Nic): void;
   /** The NIC's receive ring has something to publish. */
   received(nic: Nic): void;
+  /** The NIC has something to touch (`touchAhead`) once nothing else is to be done. */
+  mayTouchLater(nic: Nic): void;
   /** The NIC's receive ring is full and somebody waits. */
   becameFull(nic: Nic): void;
   connected(nic: Nic): void;
@@ -494,10 +496,13 @@ export class Nic implements Sink, SessionDevice {
     const queue = this.#rx;
     if (queue === undefined) return;
     if (queue.publish()) this.#call(this.#rxCall);
-    if (this.#toTouch > 0) this.#touchAhead(queue);
+    if (this.#toTouch > 0) this.#host.mayTouchLater(this);
   }
 
-  #touchAhead(queue: Virtqueue): void {
+  /** Touches the buffers that come next. */
+  touchAhead(): void {
+    const queue = this.#rx;
+    if (queue === undefined) return;
     try {
       const next = queue.nextAvailable;
       const ahead = Math.min(queue.available(), TOUCHED_AHEAD);

@@ -487,6 +487,29 @@ describe("a hostile guest", () => {
     });
   }
 
+  it("is found out when its buffers are touched ahead, too", () => {
+    const { lab, guests } = MockLab.star(["a", "b", "c"]);
+    const [a, b] = guests as [MockGuest, MockGuest];
+    using _ = lab;
+    b.transmit(frameOf(A, B));
+    lab.run();
+    lab.core.idle();
+    b.transmit(frameOf(A, B));
+    lab.run();
+    expect(a.receive()).to.have.lengthOf(2);
+    a.setDescriptor(RX, 20, { address: 2 ** 60, length: 2048, flags: virtio.DESC_F_WRITE });
+    b.transmit(frameOf(A, B));
+    lab.run();
+    a.u16[(QUEUE_AT[RX] + AVAILABLE) / 2 + 1] = 0x8000;
+    lab.core.idle();
+    const state = () => lab.core.counters().nics.map(({ nic, connected }) => [nic, connected]);
+    expect(state()).to.deep.equal([
+      ["a", false],
+      ["b", true],
+      ["c", true],
+    ]);
+  });
+
   it("cannot write through its receive ring into what is not its own", () => {
     const { lab, guests } = MockLab.star(["evil", "b"]);
     using _ = lab;

@@ -106,6 +106,7 @@ export class HostileFuzz implements Disposable {
     const moves = 1 + this.#below(6);
     for (let i = 0; i < moves; i++) this.#misbehave();
     this.#lab.run();
+    this.#lab.core.idle();
     if (!this.#evil.nic.connectedToGuest) {
       totals.thrownOut++;
       this.#lab.remove(this.#evil);
