@@ -191,7 +191,8 @@ describe("cables and switches", function () {
     const rates = [...seen.matchAll(/^b:eth0--s +up +\S+ +(\d+) +\d/gm)].map(([, rate]) =>
       Number(rate),
     );
-    expect(Math.max(...rates.slice(1))).to.be.within(10, 60);
+    // a sum since the beginning would be more than that of the whole ping
+    expect(Math.max(...rates.slice(1))).to.be.within(10, 180);
   });
 
   it("takes cables out and plugs others in while it runs", async () => {
