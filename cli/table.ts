@@ -408,7 +408,7 @@ export const COMMANDS: readonly CommandSpec[] = [
       "What follows -- is gdb's: -x FILE, -ex COMMAND, -batch. The lab goes on meanwhile: who waits for the " +
         "guest waits, unless --freeze. When gdb ends, however it does, the kernel goes on without breakpoints.",
       "Any kernel has the names of its functions. `uml-lab kernel build --debug` makes one with source lines, " +
-        "types and variables. docs/kernel-debugging.md follows a packet through a router.",
+        "types and helpers (lx-ps, lx-dmesg). docs/kernel-debugging.md follows a packet through a router.",
     ],
     examples: [
       ["uml-lab debug r1", ""],

@@ -27,7 +27,7 @@ import {
 const ARENA_BYTES = 2 ** 31;
 /** The longest ArrayBuffer of Node 20, less a page. */
 const LARGEST_BYTES = 2 ** 32 - 4096;
-const PAGE = 4096;
+export const PAGE = 4096;
 /** Where an arena has a page that nobody writes. */
 export const ZEROS_AT = PAGE;
 const OWN_BYTES = 2 * PAGE;

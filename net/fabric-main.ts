@@ -203,10 +203,11 @@ function main(): void {
   tell({ event: "ready" });
   let busy = false;
   for (;;) {
-    const count = epoll.wait(busy || !armTimer() ? 0 : core.patienceMs);
+    const patienceMs = busy || !armTimer() ? 0 : core.patienceMs;
+    const count = epoll.wait(patienceMs);
     readClock();
-    if (count === 0 && !busy) core.idle();
-    else if (!handleEvents(count)) break;
+    if (!handleEvents(count)) break;
+    if (count === 0 && patienceMs !== 0) core.idle();
     core.tick();
     busy = core.turn();
     for (let i = 1; i < TURNS_A_LOOK && busy; i++) {

@@ -119,6 +119,7 @@ export class Nic implements Sink, SessionDevice {
   #toTouch = 0;
   /** The first place of the receive ring that was not touched. */
   #untouched = 0;
+  /** What was read there: a sum, so that reading is not left out as of no use. */
   #touched = 0;
   #rxBufferBytes = Number.POSITIVE_INFINITY;
   #txCall = -1;
@@ -230,7 +231,7 @@ export class Nic implements Sink, SessionDevice {
       this.#rx = queue;
       this.#rxCall = session.callFd(RX);
       this.#toTouch = queue.size * TOUCHED_RINGS;
-      this.#untouched = queue.nextAvailable;
+      this.#untouched = queue.base;
       this.#stalled = false;
       this.#fullSinceMs = Number.NaN;
     } else {
@@ -504,12 +505,14 @@ export class Nic implements Sink, SessionDevice {
     const queue = this.#rx;
     if (queue === undefined) return;
     try {
-      const next = queue.nextAvailable;
+      const next = queue.base;
       const ahead = Math.min(queue.available(), TOUCHED_AHEAD);
       const done = (this.#untouched - next) & 0xffff;
+      const chain = this.#rxChain;
       // behind by now, where more frames came than were touched
       for (let i = done <= TOUCHED_AHEAD ? done : 0; i < ahead; i++) {
-        this.#touched += queue.touch(next + i);
+        queue.readChain(queue.headAt(i), true, chain);
+        this.#touched += queue.arena.u8[chain.offsets[0]!]!;
         this.#toTouch--;
       }
       this.#untouched = (next + ahead) & 0xffff;

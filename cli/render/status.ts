@@ -85,10 +85,10 @@ function cpuText(
 /** Two rows a link, one each way, so that what is lost on one of them is seen. */
 export function linkTable(status: LabStatus, style: Style, earlier?: Earlier): string {
   const { links } = status.counters;
-  const impaired = links.flatMap(({ impairments }) =>
-    (impairments ?? []).filter((one) => impairmentText(one) !== ""),
+  const isImpaired = links.some(({ impairments }) =>
+    impairments?.some((one) => impairmentText(one) !== ""),
   );
-  const column = impaired.length === 0 ? [] : [{ heading: "impaired" }];
+  const column = isImpaired ? [{ heading: "impaired" }] : [];
   const rows = links.flatMap((link) => {
     const before = earlier?.status.counters.links.find((one) => one.link === link.link);
     return link.directions.map((direction, i) => [

@@ -5,6 +5,7 @@
 
 import { Worker } from "node:worker_threads";
 import type { CaptureCounters, CaptureSpec } from "../control/messages.ts";
+import type { Recorder } from "../tap.ts";
 import { compileFilter, type FrameFilter } from "./filter.ts";
 import {
   CaptureClock,
@@ -36,7 +37,7 @@ const startThread: StartWriter = (ring, { output }) => {
   new Worker(THREAD, { workerData: { memory: ring.memory, output } }).unref();
 };
 
-export class Capture {
+export class Capture implements Recorder {
   readonly spec: CaptureSpec;
   readonly #ring: BlockRing;
   readonly #filter: FrameFilter;

@@ -11,7 +11,7 @@
  * disconnected.
  */
 
-import { type Arena, type Region, ZEROS_AT } from "../arena.ts";
+import { type Arena, PAGE, type Region, ZEROS_AT } from "../arena.ts";
 import {
   AVAIL_F_NO_INTERRUPT,
   DESC_BYTES,
@@ -36,8 +36,6 @@ export interface QueueAddresses {
   readonly available: number;
   readonly used: number;
 }
-
-const PAGE = 4096;
 
 /**
  * A hole of a file that is sent without a copy (sendfile) is the kernel's page of zeros, which stands in
@@ -106,7 +104,7 @@ export class Virtqueue {
     return this.#region.arena;
   }
 
-  /** Where the available ring would be taken up again. */
+  /** Where the next chain stands, and the available ring would be taken up again; free-running modulo 2^16. */
   get base(): number {
     return this.#nextAvailable;
   }
@@ -216,24 +214,6 @@ export class Virtqueue {
       index = flagsAndNext >>> 16;
       if (index >= entries) throw new RingError("a descriptor outside its table");
     }
-  }
-
-  /** Where the next chain stands, free-running modulo 2^16. */
-  get nextAvailable(): number {
-    return this.#nextAvailable;
-  }
-
-  /**
-   * Reads a byte of the buffer at a free-running place of the available ring, so that its page is
-   * mapped (and its memory there) before a frame has to wait for that. What is wrong with a
-   * descriptor is found when it is used.
-   */
-  touch(place: number): number {
-    const head = this.#u16[this.#available16 + 2 + (place & this.#mask)]!;
-    if (head >= this.size) return 0;
-    const at = this.#descriptors32 + head * 4;
-    const inRam = this.#u32[at]! + this.#u32[at + 1]! * 0x1_0000_0000 - this.#start;
-    return inRam >= 0 && inRam < this.#bytes ? this.#region.arena.u8[this.#offset + inRam]! : 0;
   }
 
   /** Puts a chain into the used ring; the guest sees it with `publish`. */
