@@ -30,10 +30,10 @@ export class BlockRing {
   readonly #size: number;
   /** Up to here the reader may read, once it is told; behind it a block may stand that is not whole. */
   #write = 0;
-  #reservedAt = 0;
   #reserved = 0;
-  /** The blocks since the last `publish`. */
-  #batch: { readonly at: number; readonly length: number; readonly order: number }[] = [];
+  /** The orders of the blocks since the last `publish`, and where these begin. */
+  #orders: number[] = [];
+  #batchAt = 0;
   #inOrder = true;
 
   constructor(memory: SharedArrayBuffer) {
@@ -79,10 +79,9 @@ export class BlockRing {
 
   /** What was reserved is a whole block now. @param order blocks of a lower one are read first. */
   commit(order: number): void {
-    const before = this.#batch.at(-1);
-    if (before !== undefined && before.order > order) this.#inOrder = false;
-    const at = this.#reservedAt;
-    this.#batch.push({ at, length: this.#reserved - at, order });
+    const { length } = this.#orders;
+    if (length > 0 && this.#orders[length - 1]! > order) this.#inOrder = false;
+    this.#orders.push(order);
     this.#write = this.#reserved;
   }
 
@@ -97,25 +96,32 @@ export class BlockRing {
 
   /** Shows the reader the blocks of this batch, and wakes it. */
   publish(): void {
-    if (this.#batch.length === 0) return;
+    if (this.#orders.length === 0) return;
     if (!this.#inOrder) this.#putInOrder();
-    this.#batch = [];
+    this.#orders.length = 0;
+    this.#batchAt = this.#write;
     this.#inOrder = true;
     Atomics.store(this.#control, WRITE, this.#write);
     Atomics.notify(this.#control, WRITE);
   }
 
   #putInOrder(): void {
-    const batch = this.#batch;
-    for (let from = 0, to = 1; from < batch.length; from = to++) {
+    const orders = this.#orders;
+    let at = this.#batchAt;
+    for (let next = 0; next < orders.length; ) {
       // where the memory's end comes between, each side is put in order for itself
-      while (to < batch.length && batch[to]!.at >= batch[to - 1]!.at) to++;
-      const start = batch[from]!.at;
-      const bytes = this.bytes.slice(start, batch[to - 1]!.at + batch[to - 1]!.length);
-      let next = start;
-      for (const { at, length } of batch.slice(from, to).sort((a, b) => a.order - b.order)) {
-        this.bytes.set(bytes.subarray(at - start, at - start + length), next);
-        next += length;
+      if (this.view.getUint32(at, true) === 0) at = 0;
+      const start = at;
+      const blocks: { readonly bytes: Uint8Array; readonly order: number }[] = [];
+      while (next < orders.length && this.view.getUint32(at, true) !== 0) {
+        const end = at + this.view.getUint32(at + 4, true);
+        blocks.push({ bytes: this.bytes.slice(at, end), order: orders[next++]! });
+        at = end;
+      }
+      let to = start;
+      for (const { bytes } of blocks.sort((a, b) => a.order - b.order)) {
+        this.bytes.set(bytes, to);
+        to += bytes.length;
       }
     }
   }
@@ -155,7 +161,6 @@ export class BlockRing {
   }
 
   #keep(at: number, length: number): number {
-    this.#reservedAt = at;
     this.#reserved = at + length;
     return at;
   }
