@@ -11,6 +11,7 @@ import { type AnsweredAtOnce, perform } from "./fabric-requests.ts";
 import { openHostTap } from "./host-tap-device.ts";
 import * as libc from "./libc/libc.ts";
 import type { Nic } from "./nic.ts";
+import { Vigil } from "./vigil.ts";
 
 const CONTROL_FD = 3;
 const LONGEST_LINE = 16 * 1024 * 1024;
@@ -181,18 +182,21 @@ function readClock(): void {
 }
 
 const timer = libc.timer();
+const vigil = new Vigil();
 let armedNs = Number.POSITIVE_INFINITY;
 
-/** Lets the timer wake the loop when the next frame is due; false where one is due already. */
+/** Lets the timer wake the loop when the next frame is due; false where it is due, or nearly so. */
 function armTimer(): boolean {
   const due = core.nextDueNs;
   if (due === Number.POSITIVE_INFINITY) return true;
   const now = performance.now() * 1e6;
   if (due <= now) return false;
+  const wakeNs = vigil.wakeNs(due, now);
+  if (wakeNs <= now) return false;
   // one that was armed for the same time, and has not rung, needs no other
-  if (due === armedNs && armedNs > now) return true;
-  libc.setTimer(timer, due - now);
-  armedNs = due;
+  if (wakeNs === armedNs && armedNs > now) return true;
+  libc.setTimer(timer, wakeNs - now);
+  armedNs = wakeNs;
   return true;
 }
 

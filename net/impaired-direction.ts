@@ -91,7 +91,8 @@ export class ImpairedDirection {
 
   /** When `release` has something to do; Infinity where nothing is on its way. */
   get nextDueNs(): number {
-    return this.#waiting >= 0 ? this.#retryNs : this.#flight.nextDueNs;
+    if (this.#waiting >= 0) return this.#retryNs;
+    return this.#flight.nextDueNs - (this.#link.destination.handoverNs ?? 0);
   }
 
   send(frame: Frame, nowNs: number): void {
@@ -112,8 +113,9 @@ export class ImpairedDirection {
 
   /** Sends on what is due, at most a budget of it. */
   release(nowNs: number): void {
+    const aheadNs = this.#link.destination.handoverNs ?? 0;
     for (let left = BUDGET; left > 0; left--) {
-      const slot = this.#waiting >= 0 ? this.#waiting : this.#flight.take(nowNs);
+      const slot = this.#waiting >= 0 ? this.#waiting : this.#flight.take(nowNs + aheadNs);
       if (slot < 0) {
         this.#late = 0;
         return;
@@ -241,7 +243,8 @@ export class ImpairedDirection {
     if (!destination.send(frame)) return false;
     counters.pass(frame);
     if (exitTaps.length > 0 && frame.gsoSize === 0) {
-      this.#tap(exitTaps, at + NET_HEADER_BYTES, bytes - NET_HEADER_BYTES, nowNs, 0);
+      const arrivesNs = Math.max(nowNs, this.#flight.takenDueNs);
+      this.#tap(exitTaps, at + NET_HEADER_BYTES, bytes - NET_HEADER_BYTES, arrivesNs, 0);
     }
     return true;
   }

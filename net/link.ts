@@ -24,6 +24,8 @@ export interface Sink {
    * now, keep it, the sender will be woken. The frame is the caller's again when this returns.
    */
   send(frame: Frame): boolean;
+  /** How long before its time a frame should be sent here, to be seen in time. Nothing is 0. */
+  readonly handoverNs?: number;
 }
 
 /** Frames cross at most so many links: a loop of hubs ends here. */

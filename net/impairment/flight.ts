@@ -8,6 +8,8 @@ const FIRST_SIZE = 256;
 
 export class Flight {
   count = 0;
+  /** When the slot that was taken last was due. */
+  takenDueNs = 0;
   readonly #most: number;
   #dues = new Float64Array(FIRST_SIZE);
   #order = new Float64Array(FIRST_SIZE);
@@ -55,6 +57,7 @@ export class Flight {
     const inHeap = this.count - (this.#held < 0 ? 0 : 1);
     if (inHeap === 0 || this.#dues[0]! > nowNs) return -1;
     const slot = this.#slots[0]!;
+    this.takenDueNs = this.#dues[0]!;
     this.count--;
     this.#removeFirst(inHeap - 1);
     return slot;
