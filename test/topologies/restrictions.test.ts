@@ -65,7 +65,10 @@ describe("a topology of somebody else's", () => {
     const cases: readonly (readonly [Allowance, string])[] = [
       ["internet", guest("internet: true")],
       ["ports", guest('ports: ["8080:80"]')],
-      ["images", guest("image: host")],
+      ["disk", guest("disk: 1G")],
+      ["internet", "name: x\nguests: { a: }\nswitches: { lan: { internet: true } }\n"],
+      ["host", guest("internet: host")],
+      ["host", guest("image: host")],
       ["images", guest('image: "docker:alpine:3"')],
       ["kernel", `name: x\nkernel: ./mine\nguests: { a: {} }\n`],
     ];
@@ -73,6 +76,9 @@ describe("a topology of somebody else's", () => {
       expect(errorsOf(text)[0], text).to.match(/not allowed here$/);
       expect(errorsOf(text, [allowance]).join(), text).not.to.match(/not allowed/);
     }
+    // the host's loopback and files are more than the outside, and than an image
+    expect(errorsOf(guest("internet: host"), ["internet"])).to.have.length(1);
+    expect(errorsOf(guest("image: host"), ["images"])).to.have.length(1);
     // nor has a submission the host's own network, whatever is allowed
     const tap = "name: x\nguests: { a: , tap: }\nswitches: { lan: { tap: tap0 }, b: }\n";
     expect(errorsOf(tap, ["internet", "host"])).to.deep.equal(["`tap` is not allowed here"]);
@@ -80,7 +86,27 @@ describe("a topology of somebody else's", () => {
     expect(errorsOf(guest("internet: false, image: router, kernel: debian"))).to.deep.equal([]);
   });
 
-  it("may call its own variables what it likes", () => {
+  it("is looked at through aliases and merges", () => {
+    for (const text of [
+      "name: x\nguests: { a: &g { internet: true }, b: *g }\n",
+      "name: x\nguests: { a: { env: &e { internet: true } }, b: *e }\n",
+      "name: x\nguests: { a: { env: &e { disk: 1G } }, b: { <<: *e } }\n",
+      "name: x\nguests: { a: { sysctl: &s { tap: tap0 } } }\nswitches: { lan: *s, b: }\n",
+    ]) {
+      expect(errorsOf(text).join(), text).to.match(/not allowed here/);
+    }
+  });
+
+  it("may call its variables, guests and switches what it likes", () => {
     expect(errorsOf(guest("env: { host: b, ports: 1, from: /etc/passwd }"))).to.deep.equal([]);
+    const names = ["host", "disk", "internet", "ports", "kernel", "image", "tap", "from", "env"];
+    const guests = names.map((name) => `${name}: { internet: false }`).join(", ");
+    const switches = names.map((name) => `sw-${name}: `).join(", ");
+    expect(errorsOf(`name: x\nguests: { ${guests} }\nswitches: { ${switches} }\n`)).to.deep.equal(
+      [],
+    );
+    expect(errorsOf("name: x\nguests: { a: }\nswitches: { host: , disk: }\n")).to.deep.equal([]);
+    // and what such a one may not do, it may not do
+    expect(errorsOf("name: x\nguests: { env: { disk: 1G } }\n")).to.have.length(1);
   });
 });
