@@ -1,6 +1,7 @@
 /**
- * Fetching where there is no apt: in a container. Needs a Docker engine that answers (DOCKER_HOST,
- * or the usual sockets) and has a Debian image; skipped aloud elsewhere.
+ * Fetching where there is no apt, and configuring a kernel where there is no compiler: in a container.
+ * The Docker engine is one that answers (DOCKER_HOST, or the usual sockets) and has a Debian image,
+ * or one of our own with an image made of packages; skipped aloud where neither can be.
  */
 
 import { spawn } from "node:child_process";
@@ -12,10 +13,12 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import type Docker from "dockerode";
+import type { ConfiguredSource } from "../../kernel/build/build-kernel.ts";
 import { dockerEngine } from "../../kernel/docker/engine.ts";
 import type { Kernel } from "../../kernel/guest/spec.ts";
 import { probeKernel } from "../../kernel/kernel-manifest.ts";
 import { findProgram } from "../../kernel/packages/apt.ts";
+import { makeDebianImage, type OwnEngine, startEngine } from "./container-engine.ts";
 
 const CHILD = fileURLToPath(new URL("./fetch-child.js", import.meta.url));
 
@@ -23,29 +26,45 @@ describe("fetching in a container", function () {
   this.timeout(600_000);
   let scratch: string;
   let docker: Docker;
+  let own: OwnEngine | undefined;
+  let host = process.env.DOCKER_HOST ?? "";
 
-  before(async function () {
+  /** An engine with a Debian image; a text where there is none. */
+  async function findEngine(): Promise<Docker | string> {
     const engine = await dockerEngine();
     const images = (await engine.docker?.listImages().catch(() => [])) ?? [];
     const hasDebian = images.some(({ RepoTags }) => RepoTags?.some((tag) => /debian:/.test(tag)));
-    if (engine.docker === undefined || !hasDebian) {
-      const why = engine.docker === undefined ? engine.found : "the engine has no Debian image";
-      console.log(`    SKIPPED: ${why}`);
+    if (engine.docker !== undefined && hasDebian) return engine.docker;
+    const started = await startEngine();
+    if (typeof started === "string") return started;
+    own = started;
+    host = started.host;
+    return (await makeDebianImage(started.docker)) ?? started.docker;
+  }
+
+  before(async function () {
+    const found = await findEngine();
+    if (typeof found === "string") {
+      console.log(`    SKIPPED: ${found}`);
       return this.skip();
     }
-    docker = engine.docker;
+    docker = found;
     scratch = mkdtempSync(join(tmpdir(), "uml-lab-docker-"));
     mkdirSync(join(scratch, "bin"));
-    for (const name of ["sh", "tar", "setpriv", "setarch"]) {
+    for (const name of ["sh", "tar", "setpriv", "setarch", "xz", "gzip"]) {
       const path = findProgram(name);
       if (path !== undefined) symlinkSync(path, join(scratch, "bin", name));
     }
   });
 
   after(async () => {
-    if (scratch === undefined) return;
-    rmSync(scratch, { recursive: true, force: true });
-    expect(await ours()).to.deep.equal([]);
+    try {
+      if (scratch === undefined) return;
+      rmSync(scratch, { recursive: true, force: true });
+      expect(await ours()).to.deep.equal([]);
+    } finally {
+      await own?.stop();
+    }
   });
 
   const ours = async () =>
@@ -61,6 +80,7 @@ describe("fetching in a container", function () {
         PATH: join(scratch, "bin"),
         UML_LAB_CACHE: cache,
         UML_LAB_KERNEL: "",
+        DOCKER_HOST: host,
       },
     });
     return { child, lines: createInterface({ input: child.stdout }) };
@@ -80,6 +100,25 @@ describe("fetching in a container", function () {
     expect(probeKernel(kernel.executable).release).to.equal(kernel.release);
     expect(await ours()).to.deep.equal([]);
     expect(readdirSync(cache).filter((name) => name.startsWith("."))).to.deep.equal([]);
+  });
+
+  it("configures a kernel, with the compiler of the container", async () => {
+    const cache = join(scratch, "cache");
+    const { child, lines } = start(cache, ["kernel-configuration"]);
+    let last = "";
+    lines.on("line", (line) => {
+      last = line;
+    });
+    await once(child, "close");
+    const { made, failed } = JSON.parse(last) as {
+      made?: [ConfiguredSource];
+      failed?: { message: string };
+    };
+    expect(failed, failed?.message).to.equal(undefined);
+    const [{ config, tree }] = made as [ConfiguredSource];
+    expect(config).to.include("\nCONFIG_UML=y\n").and.include("\nCONFIG_VIRTIO_UML=y\n");
+    expect(tree.startsWith(cache)).to.equal(true);
+    expect(await ours()).to.deep.equal([]);
   });
 
   it("leaves no container when it is killed", async () => {

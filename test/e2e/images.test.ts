@@ -1,6 +1,6 @@
 /** Images of every kind, booted; what FRR, BIRD and nginx do in `router`. */
 
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
@@ -14,10 +14,9 @@ import {
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { expect } from "chai";
-import Docker from "dockerode";
+import type Docker from "dockerode";
 import type { LabError } from "../../base/errors.ts";
 import { cacheFolder } from "../../base/folders.ts";
 import { lockEntry } from "../../kernel/cache/cache.ts";
@@ -28,6 +27,7 @@ import { ANY_MEMORY } from "../../kernel/images/source.ts";
 import { ensureImage, importImage, listImages, removeImage } from "../../kernel/images.ts";
 import { findProgram } from "../../kernel/packages/apt.ts";
 import { busyboxTree } from "./busybox-tree.ts";
+import { importTar, type OwnEngine, startEngine } from "./container-engine.ts";
 import { Guests, shell, until } from "./guests.ts";
 import { House } from "./house.ts";
 
@@ -419,23 +419,18 @@ describe("images that take long to make", function () {
 describe("an image of a container engine", function () {
   this.timeout(600_000);
   let scratch: string;
-  let engine: Awaited<ReturnType<typeof startEngine>>;
+  let engine: OwnEngine | undefined;
   const before_ = process.env.DOCKER_HOST;
 
   before(async function () {
     scratch = mkdtempSync(join(tmpdir(), "uml-engine-"));
-    const dockerd = findProgram("dockerd");
-    if (process.getuid?.() !== 0 || dockerd === undefined) {
-      const why = dockerd === undefined ? "there is no dockerd (Debian's docker.io)" : "not root";
-      console.log(`    SKIPPED: no engine of our own can be started: ${why}`);
-      this.skip();
+    const started = await startEngine();
+    if (typeof started === "string") {
+      console.log(`    SKIPPED: ${started}`);
+      return this.skip();
     }
-    engine = await startEngine(dockerd, scratch);
-    if (engine === undefined) {
-      console.log("    SKIPPED: dockerd does not come up on this machine");
-      this.skip();
-    }
-    process.env.DOCKER_HOST = `unix://${engine.socket}`;
+    engine = started;
+    process.env.DOCKER_HOST = engine.host;
   });
   after(async () => {
     if (before_ === undefined) delete process.env.DOCKER_HOST;
@@ -450,16 +445,12 @@ describe("an image of a container engine", function () {
     mkdirSync(join(tree, "srv"));
     const tar = join(scratch, "image.tar");
     await run("tar", ["-cf", tar, "-C", tree, "."]);
-    const imported = await docker.importImage(tar, {
-      repo: "uml-lab-test:1",
-      changes: [
-        "ENV COLOR=green",
-        "WORKDIR /srv",
-        "USER 1234:5678",
-        'CMD ["sh","-c","echo hello from $COLOR, $(id -u):$(id -g); sleep 1000"]',
-      ],
-    });
-    await new Promise((resolve) => docker.modem.followProgress(imported, resolve));
+    await importTar(docker, tar, "uml-lab-test:1", [
+      "ENV COLOR=green",
+      "WORKDIR /srv",
+      "USER 1234:5678",
+      'CMD ["sh","-c","echo hello from $COLOR, $(id -u):$(id -g); sleep 1000"]',
+    ]);
     const house = new House();
     const lab = house.topology(
       "containers",
@@ -494,32 +485,6 @@ expect: { reach: ["a -> web"] }
     expect(none.hint).to.include("podman.socket");
   });
 });
-
-/** An engine with its own data and socket, ended by its pid. */
-async function startEngine(dockerd: string, scratch: string) {
-  const socket = join(scratch, "docker.sock");
-  const child = spawn(
-    dockerd,
-    [
-      ...["--host", `unix://${socket}`, "--data-root", join(scratch, "data")],
-      ...["--exec-root", join(scratch, "exec"), "--pidfile", join(scratch, "pid")],
-      ...["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"],
-    ],
-    { stdio: "ignore" },
-  );
-  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const docker = new Docker({ socketPath: socket });
-  const stop = async () => {
-    child.kill("SIGTERM");
-    await exited;
-  };
-  for (let tries = 0; tries < 300 && child.exitCode === null; tries++) {
-    if (await docker.ping().catch(() => false)) return { docker, socket, stop };
-    await sleep(100);
-  }
-  await stop();
-  return undefined;
-}
 
 describe("the router image", function () {
   this.timeout(900_000);
