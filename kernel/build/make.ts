@@ -18,6 +18,9 @@ const NEEDED = [
   ...["SQUASHFS", "OVERLAY_FS", "DEVTMPFS", "PROC_FS", "INET"],
 ];
 
+/** The configuration would ask rustc for its version, and rustup's writes into the home folder then. */
+const NO_RUST = "RUSTC=false";
+
 export interface MakeOptions extends EnsureOptions {
   /** Processes at once; all processors by default. */
   readonly jobs?: number | undefined;
@@ -103,7 +106,8 @@ export class Make {
     onLine?: (line: string) => void,
   ) {
     const { make, env: base, place } = this.#toolchain;
-    const command = [make, "-C", this.#tree, "ARCH=um", `O=${this.#out}`, ...words];
+    const fixed = ["ARCH=um", `O=${this.#out}`, NO_RUST];
+    const command = [make, "-C", this.#tree, ...fixed, ...words];
     const result = await place.run(command, {
       env: { ...base, ...env },
       signal: this.#options.signal,
