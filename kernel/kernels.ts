@@ -9,7 +9,7 @@
  */
 
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { LabError } from "../base/errors.ts";
 import { listRoom, type Published } from "./cache/cache.ts";
@@ -83,6 +83,8 @@ function kernelAt(path: string, namedBy: string): Kernel {
   if (!isExecutable(executable)) {
     throw new LabError("NO_KERNEL", `the kernel ${path} (${namedBy}) is not an executable file`);
   }
+  const known = manifestOf(executable);
+  if (known !== undefined) return { ...toKernel(known), id: path };
   const { release, features } = probeKernel(executable);
   const modules = [
     join(dirname(executable), "modules"),
@@ -91,6 +93,18 @@ function kernelAt(path: string, namedBy: string): Kernel {
     join("/lib/modules", release),
   ].find((folder) => existsSync(join(folder, "modules.dep")));
   return { id: path, release, executable, modules, bootArguments: [], features };
+}
+
+/** What is written down of it, where it stands in a cache. */
+function manifestOf(executable: string): Published<KernelManifest> | undefined {
+  const folder = dirname(executable);
+  try {
+    const text = readFileSync(join(folder, "manifest.json"), "utf8");
+    const manifest = JSON.parse(text) as KernelManifest;
+    return manifest.executable === basename(executable) ? { folder, manifest } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function isExecutable(path: string): boolean {
