@@ -25,6 +25,8 @@ export interface OptionSpec {
   readonly value?: string;
   readonly kind?: ArgumentKind;
   readonly choices?: readonly string[];
+  /** Takes more than one of its choices, with commas between. */
+  readonly several?: true;
   readonly summary: string;
 }
 

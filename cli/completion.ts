@@ -3,7 +3,7 @@
  * guests and links complete as they are now, and one piece of code knows the words.
  */
 
-import type { ArgumentKind } from "./command.ts";
+import type { ArgumentKind, OptionSpec } from "./command.ts";
 import type { Engine } from "./engine.ts";
 import { optionsOf } from "./parse.ts";
 import { findCommand, visibleCommands } from "./table.ts";
@@ -27,7 +27,7 @@ export async function candidates(words: readonly string[], engine: Engine): Prom
       option.value !== undefined && (last === `--${option.name}` || last === `-${option.short}`),
   );
   if (taking !== undefined) {
-    if (taking.choices !== undefined) return starting(taking.choices, current);
+    if (taking.choices !== undefined) return starting(choicesOf(taking, current), current);
     return names(taking.kind ?? "text", current, engine, given);
   }
   if (current.startsWith("-")) {
@@ -44,6 +44,15 @@ export async function candidates(words: readonly string[], engine: Engine): Prom
     return [];
   }
   return names(argument.kind, current, engine, given);
+}
+
+/** Where several go together, those that are there already stand before each. */
+function choicesOf({ choices = [], several }: OptionSpec, current: string): readonly string[] {
+  if (several !== true) return choices;
+  const before = current.split(",").slice(0, -1);
+  return choices
+    .filter((choice) => !before.includes(choice))
+    .map((choice) => [...before, choice].join(","));
 }
 
 /** First words of commands, or the second words of a group. */

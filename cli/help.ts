@@ -72,10 +72,13 @@ export function groupHelp(group: string, style: Style): string {
   return members.map(line).join("");
 }
 
+const valueWord = ({ value, choices, several }: OptionSpec): string | undefined =>
+  several ? value : (choices?.join("|") ?? value);
+
 function optionLines(options: readonly OptionSpec[], style: Style): string[] {
   const words = (option: OptionSpec) =>
     `${option.short === undefined ? "    " : `-${option.short}, `}--${option.name}` +
-    `${option.value === undefined ? "" : ` ${option.choices?.join("|") ?? option.value}`}`;
+    `${option.value === undefined ? "" : ` ${valueWord(option)}`}`;
   const width = Math.max(...options.map((option) => widthOf(words(option))));
   return options.map((option) => {
     return `  ${style.cyan(padEnd(words(option), width))}  ${option.summary}`;

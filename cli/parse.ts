@@ -168,12 +168,15 @@ function checkedValue(
   if (value === undefined) {
     throw usage(`${rawName} needs a value`, `write ${rawName} ${option.value}`);
   }
-  if (option.choices !== undefined && !option.choices.includes(value)) {
-    const guess = closest(value, option.choices);
+  const { choices } = option;
+  const words = option.several ? value.split(",") : [value];
+  const wrong = words.find((word) => choices?.includes(word) === false);
+  if (choices !== undefined && wrong !== undefined) {
+    const guess = closest(wrong, choices);
     throw usage(
-      `${rawName} ${value}: there is no such choice`,
+      `${rawName} ${wrong}: there is no such choice`,
       guess === undefined
-        ? `it is one of: ${option.choices.join(", ")}`
+        ? `it is one of: ${choices.join(", ")}`
         : `did you mean \`${rawName} ${guess}\`?`,
     );
   }
