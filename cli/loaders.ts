@@ -30,6 +30,7 @@ export const LOADERS: Readonly<Record<string, Loader>> = {
   metrics: () => import("./commands/metrics.ts"),
   exec: () => import("./commands/exec.ts"),
   debug: () => import("./commands/debug.ts"),
+  trace: () => import("./commands/trace.ts"),
   shell: () => import("./commands/shell.ts"),
   console: () => import("./commands/console.ts"),
   logs: () => import("./commands/logs.ts"),

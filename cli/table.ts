@@ -1,5 +1,6 @@
 /** Every command of uml-lab: its words, its help, and where its code is. */
 
+import { TRACE_KINDS } from "../kernel/guest/trace/events.ts";
 import type { ArgumentSpec, CommandSpec, OptionSpec } from "./command.ts";
 
 const FILE: ArgumentSpec = { name: "FILE", kind: "topology" };
@@ -392,6 +393,37 @@ export const COMMANDS: readonly CommandSpec[] = [
     examples: [["uml-lab inspect r1", "what runs where"]],
   },
   {
+    name: "trace",
+    summary: "a guest's network path, live: packets received, routed, sent, dropped, and why",
+    arguments: [GUEST],
+    options: [
+      {
+        name: "only",
+        value: "KINDS",
+        choices: TRACE_KINDS,
+        several: true,
+        summary: `only such events: ${TRACE_KINDS.join(",")}`,
+      },
+      { name: "count", short: "n", value: "N", summary: "end after N events; else with Ctrl-C" },
+      ON_LAB,
+    ],
+    notes: [
+      GUEST_NOTE,
+      "The guest's own kernel tells what it does with each packet, while it goes on: nothing is stopped. Lines " +
+        "with the same number (#3) are about the same packet; a line with – is about something for which the kernel " +
+        "names none. A dropped packet comes with the kernel's reason and the function that dropped it. Times are " +
+        "seconds since the first event. With --format json, each line is a document.",
+      "It needs a kernel with trace events (`uml-lab kernel build --debug`; with another the status is 3), and " +
+        "a shell in the guest. The trace is one of its own in the guest's tracefs: others there, and more of ours, go on.",
+    ],
+    examples: [
+      ["uml-lab trace r1", "what r1 does with packets, until Ctrl-C"],
+      ["uml-lab trace r1 --only drop", "what it drops, and why"],
+      ["uml-lab trace r1 --only receive,route,send --count 20", "twenty events of forwarding"],
+      ["uml-lab trace r1 --format json | jq .reason", "for a program"],
+    ],
+  },
+  {
     name: "debug",
     summary: "gdb at a guest's kernel: breakpoints, back traces, variables",
     arguments: [GUEST, { name: "GDB-OPTION", kind: "text", optional: true, many: true }],
@@ -622,7 +654,7 @@ export const COMMANDS: readonly CommandSpec[] = [
         kind: "file",
         summary: "a release that Debian has (7.3, 6.12), a folder or a tarball; default 7.3",
       },
-      { name: "debug", summary: "with debugging information, for `uml-lab debug`" },
+      { name: "debug", summary: "with debugging information and trace events: `debug`, `trace`" },
       {
         name: "jobs",
         short: "j",

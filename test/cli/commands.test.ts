@@ -325,6 +325,11 @@ describe("completion", () => {
   it("offers options, their choices, and files", async () => {
     expect(await complete("test", "--j")).to.deep.equal(["--junit"]);
     expect(await complete("ps", "--format", "")).to.deep.equal(["text", "json"]);
+    expect(await complete("trace", "--only", "dr")).to.deep.equal(["drop"]);
+    expect(await complete("trace", "--only", "drop,r")).to.deep.equal([
+      "drop,receive",
+      "drop,route",
+    ]);
     expect(await complete("test", "--junit", "")).to.deep.equal([":files"]);
     expect(await complete("up", "")).to.deep.equal([":topologies"]);
   });

@@ -116,13 +116,19 @@ describe("kernel build, up to the configuration", function () {
     expect(Object.keys(OTHERWISE).filter(holds), "asked for in vain no more").to.deep.equal([]);
   });
 
-  it("asks for debugging information on top, and the code stays the same", async () => {
+  it("asks for debugging information and trace events on top, and nothing else", async () => {
     const { config } = await configureKernel({ source: configured.tree, debug: true });
     const on = (text: string) => text.split("\n").filter((line) => /^CONFIG_\w+=/.test(line));
     const lean = new Set(on(configured.config));
     const more = on(config).filter((line) => !lean.has(line));
-    expect(more).to.include.members(["CONFIG_DEBUG_INFO=y", "CONFIG_GDB_SCRIPTS=y"]);
-    expect(more.filter((line) => !/^CONFIG_(DEBUG_INFO|GDB_SCRIPTS)/.test(line))).to.deep.equal([]);
+    expect(more).to.include.members([
+      "CONFIG_DEBUG_INFO=y",
+      "CONFIG_GDB_SCRIPTS=y",
+      "CONFIG_EVENT_TRACING=y",
+    ]);
+    const wanted =
+      /^CONFIG_(DEBUG_INFO|GDB_SCRIPTS|FTRACE=|ENABLE_DEFAULT_TRACERS|TRAC(EPOINTS|ING|E_CLOCK)=|EVENT_TRACING|NOP_TRACER|RING_BUFFER=|CONTEXT_SWITCH_TRACER|GLOB=|BRANCH_PROFILE_NONE)/;
+    expect(more.filter((line) => !wanted.test(line))).to.deep.equal([]);
     const debug = new Set(on(config));
     expect([...lean].filter((line) => !debug.has(line))).to.deep.equal([
       "CONFIG_DEBUG_INFO_NONE=y",

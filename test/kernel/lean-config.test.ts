@@ -35,7 +35,10 @@ describe("the lean kernel's configuration", () => {
     expect(fragmentFor(LEAN, false)).to.contain("# CONFIG_HOSTFS is not set\n");
   });
 
-  it("asks for debugging information with `debug` only", () => {
+  it("asks for debugging information and trace events with `debug` only", () => {
+    expect(fragmentFor(LEAN, false)).to.contain("# CONFIG_FTRACE is not set\n");
+    expect(fragmentFor(LEAN, true)).not.to.contain("CONFIG_FTRACE is not set");
+    expect(fragmentFor(LEAN, true)).to.contain("CONFIG_ENABLE_DEFAULT_TRACERS=y\n");
     expect(fragmentFor(LEAN, false)).to.contain("CONFIG_DEBUG_INFO_NONE=y\n");
     expect(fragmentFor(LEAN, true)).not.to.contain("DEBUG_INFO_NONE");
     expect(fragmentFor(LEAN, true)).to.contain("CONFIG_GDB_SCRIPTS=y\n");
