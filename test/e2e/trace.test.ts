@@ -57,7 +57,9 @@ describe("trace", function () {
     child.stdout?.on("data", (chunk: Buffer) => {
       const lines = (rest + chunk.toString("utf8")).split("\n");
       rest = lines.pop() ?? "";
-      events.push(...lines.map((line) => JSON.parse(line) as TraceEvent));
+      // an error is a document of several lines
+      const documents = lines.filter((line) => line.startsWith('{"'));
+      events.push(...documents.map((line) => JSON.parse(line) as TraceEvent));
     });
     let said = "";
     child.stderr?.on("data", (chunk: Buffer) => {
@@ -97,7 +99,7 @@ describe("trace", function () {
       from: "10.0.1.10",
       out: "eth1",
       interface: "eth0",
-      protocol: "ICMP",
+      protocol: "IPv4",
     });
     const life = running.events.filter(({ packet }) => packet === route?.packet);
     expect(life.map((event) => [event.what, event.interface])).to.deep.equal([
@@ -113,21 +115,19 @@ describe("trace", function () {
   });
 
   it("tells why a packet was dropped, by which function, and the ICMP error", async () => {
-    const running = await trace("r1", "--only", "drop,icmp");
-    await house.sh("alice", "echo word | nc -u -w 1 10.0.1.1 4444; true");
+    const running = await trace("r1", "--only", "receive,drop,icmp");
+    await house.sh("alice", "nc -w 1 10.0.1.1 4444 < /dev/null; true");
     await house.sh("alice", "ping -c 1 -t 1 -W 1 10.0.2.10; true");
-    await eventually("a drop", async () =>
-      running.events.some(({ what, type }) => what === "icmp sent" && type === 11),
+    const drop = (why: string) => running.events.find(({ reason }) => reason === why);
+    await eventually("two drops", async () =>
+      ["NO_SOCKET", "IP_INHDR"].every((why) => drop(why) !== undefined),
     );
     await stop(running);
-    const drops = running.events.filter(({ kind }) => kind === "drop");
-    const nobody = drops.find(({ reason }) => reason === "NO_SOCKET");
-    expect(nobody?.function, JSON.stringify(drops)).to.match(/udp/);
-    const error = running.events.find(({ type }) => type === 3);
-    expect(error).to.include({ kind: "icmp", code: 3, to: "10.0.1.1:4444" });
-    expect(error?.packet).to.equal(nobody?.packet);
-    const expired = running.events.find(({ type }) => type === 11);
-    expect(expired).to.include({ from: "10.0.1.10", to: "10.0.2.10" });
+    expect(drop("NO_SOCKET")).to.include({ interface: "eth0", function: "tcp_v4_rcv" });
+    expect(drop("IP_INHDR")).to.include({ interface: "eth0", function: "ip_forward" });
+    const error = running.events.find(({ what }) => what === "icmp sent");
+    expect(error).to.include({ type: 11, code: 0, from: "10.0.1.10", to: "10.0.2.10" });
+    expect(error?.packet).to.equal(drop("IP_INHDR")?.packet);
   });
 
   it("shows TCP's states, and what comes to a socket", async () => {
@@ -150,7 +150,7 @@ describe("trace", function () {
     await house.sh("alice", "ping -c 2 -W 10 10.0.2.10");
     const outcomes = await Promise.all(both.map(({ ended }) => ended));
     expect(outcomes.map(({ status }) => status)).to.deep.equal([0, 0]);
-    const [four, six] = both.map(({ events }) => events.map(({ what, timeUs }) => [what, timeUs]));
+    const [four, six] = both.map(({ events }) => events.map(({ what }) => what));
     expect(four).to.have.lengthOf(4);
     expect(six?.slice(0, 4)).to.deep.equal(four);
     await expectNothingInGuest("r1");
@@ -181,7 +181,7 @@ describe("trace", function () {
     const { status, stdout, stderr } = await ended;
     expect(status, stderr).to.equal(0);
     expect(stdout).to.match(
-      /^ {4}0\.000000 {5}#\d+ {2}eth\d {4}received {4}(IPv4|ARP), \d+ bytes$/m,
+      /^ {4}0\.00\d{4} {5}#\d+ {2}eth\d {4}received {4}(IPv4|ARP), \d+ bytes$/m,
     );
     expect(stdout.trimEnd().split("\n")).to.have.lengthOf(2);
   });
@@ -189,9 +189,9 @@ describe("trace", function () {
   it("ends with its guest, and says so", async () => {
     const running = await trace("bob");
     await house.json(0, "stop", "bob");
-    const { status, stderr } = await running.ended;
+    const { status, stdout, stderr } = await running.ended;
     expect(status, stderr).to.equal(4);
-    expect(stderr).to.match(/bob/);
+    expect(stdout).to.match(/"code": "GUEST_FAILED"/);
     await house.json(0, "start", "bob");
   });
 });
