@@ -23,7 +23,7 @@ export async function startEngine(): Promise<OwnEngine | string> {
   const dockerd = findProgram("dockerd");
   if (dockerd === undefined) return "there is no dockerd (Debian's docker.io)";
   if (process.getuid?.() !== 0) return "no engine of our own can be started: not root";
-  const scratch = mkdtempSync(join(tmpdir(), "uml-engine-"));
+  const scratch = mkdtempSync(join(tmpdir(), "test-engine-"));
   const socket = join(scratch, "docker.sock");
   const child = spawn(
     dockerd,

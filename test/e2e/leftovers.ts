@@ -31,9 +31,10 @@ export function lookForLeftovers(folders: readonly string[]): Leftovers {
   };
 }
 
-/** Memory files of our labs and of those that tests start as nobody; other users have labs of their own. */
+/** Memory files of our labs and of those that root's tests start as nobody; other users have their own. */
 export function ownSharedMemory(): string[] {
-  const users = [process.getuid?.(), NOBODY];
+  const uid = process.getuid?.();
+  const users = uid === 0 ? [uid, NOBODY] : [uid];
   return readdirSync("/dev/shm").filter((name) => {
     const entry = lstatSync(join("/dev/shm", name), { throwIfNoEntry: false });
     return name.startsWith("uml-lab-") && users.includes(entry?.uid);
