@@ -2,7 +2,8 @@
  * Who reaches whom, as the guests' own kernels find it.
  *
  *     1. every pair that must reach is probed, all guests at once; what failed is probed again, with
- *        longer waits, until nothing fails or `settle` is over
+ *        longer waits, until nothing fails or `settle` is over. On a busy machine the first questions
+ *        of a large lab may take all of that: a few rounds there are, unless `settle` is 0
  *     2. then the pairs that must be isolated, and those that are only measured; an isolation that
  *        does not hold yet is probed again until it holds or `settle` is over
  *
@@ -46,6 +47,8 @@ const FIRST_TIMEOUT_MS = 300;
 const LONGEST_TIMEOUT_MS = 2000;
 /** How long silence must last to count as isolation. */
 const ISOLATION_TIMEOUT_MS = 500;
+/** Rounds that what does not hold has, also where the first took all the time there was. */
+const LEAST_ROUNDS = 3;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
 
@@ -108,12 +111,13 @@ export async function judgeReachability(
     let wanted = all;
     let timeoutMs = timeouts.first;
     let pauseMs = FIRST_PAUSE_MS;
-    while (wanted.length > 0) {
+    for (let rounds = 1; wanted.length > 0; rounds++) {
       await round(wanted, timeoutMs);
       wanted = wanted.filter((item) => !holds(item) && obstacleOf(item) === undefined);
+      const isEnough = rounds >= LEAST_ROUNDS || options.settleMs === 0;
       const leftMs = deadline - clock.now();
-      if (wanted.length === 0 || leftMs <= 0) return;
-      await clock.sleep(Math.min(pauseMs, leftMs), signal);
+      if (wanted.length === 0 || (isEnough && leftMs <= 0)) return;
+      await clock.sleep(Math.min(pauseMs, Math.max(FIRST_PAUSE_MS, leftMs)), signal);
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
       timeoutMs = Math.min(2 * timeoutMs, timeouts.longest);
     }

@@ -84,6 +84,27 @@ describe("reachability", () => {
     expect(clock.time).to.be.within(3000, 6000);
   });
 
+  it("asks again where the first questions took all the time there was", async () => {
+    const slow = (settleMs: number) => {
+      const clock = new FakeClock();
+      const timeouts: number[] = [];
+      const probe = async (_: string, addresses: readonly string[], timeoutMs: number) => {
+        timeouts.push(timeoutMs);
+        clock.time += 12_000;
+        const rttMs = timeouts.length < 2 ? null : 0.5;
+        return new Map(addresses.map((address) => [address, { rttMs, refusal: null }]));
+      };
+      const { results } = judge([pair("a", "b", "reach")], () => true, { settleMs, clock, probe });
+      return { timeouts, results };
+    };
+    const { timeouts, results } = slow(10_000);
+    expect((await results)[0]).to.include({ reachable: true, ok: true });
+    expect(timeouts).to.have.lengthOf(2);
+    expect(timeouts[1]).to.be.greaterThan(timeouts[0] as number);
+    // who wants no waiting has none
+    expect((await slow(0).results)[0]).to.include({ reachable: false, ok: false });
+  });
+
   it("judges isolation after what must reach, and again until it holds", async () => {
     const pairs = [pair("a", "b", "isolate"), pair("a", "c", "reach")];
     // c is reached from 1 s on; b can be reached until 4 s
