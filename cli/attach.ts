@@ -160,3 +160,10 @@ export const terminalOf = ({ stdout, env }: Context) => ({
   rows: stdout.rows(),
   term: env.TERM ?? "xterm-256color",
 });
+
+/** All of a stream; characters may be cut between its chunks. */
+export async function textOf(stream: AsyncIterable<Buffer | string>): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks).toString("utf8");
+}

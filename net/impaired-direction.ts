@@ -92,7 +92,11 @@ export class ImpairedDirection {
   /** When `release` has something to do; Infinity where nothing is on its way. */
   get nextDueNs(): number {
     if (this.#waiting >= 0) return this.#retryNs;
-    return this.#flight.nextDueNs - (this.#link.destination.handoverNs ?? 0);
+    return this.#flight.nextDueNs - this.#aheadNs;
+  }
+
+  get #aheadNs(): number {
+    return this.#link.destination.handoverNs ?? 0;
   }
 
   send(frame: Frame, nowNs: number): void {
@@ -113,9 +117,9 @@ export class ImpairedDirection {
 
   /** Sends on what is due, at most a budget of it. */
   release(nowNs: number): void {
-    const aheadNs = this.#link.destination.handoverNs ?? 0;
+    const untilNs = nowNs + this.#aheadNs;
     for (let left = BUDGET; left > 0; left--) {
-      const slot = this.#waiting >= 0 ? this.#waiting : this.#flight.take(nowNs + aheadNs);
+      const slot = this.#waiting >= 0 ? this.#waiting : this.#flight.take(untilNs);
       if (slot < 0) {
         this.#late = 0;
         return;

@@ -2,7 +2,7 @@
 
 import { LabError } from "../../base/errors.ts";
 import type { ExecRequest, GuestProcess } from "../../kernel/guest/spec.ts";
-import { attachPlain, attachTerminal, statusOfExit, terminalOf } from "../attach.ts";
+import { attachPlain, attachTerminal, statusOfExit, terminalOf, textOf } from "../attach.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, printResult } from "../context.ts";
 import { findGuest } from "../targets.ts";
@@ -62,10 +62,4 @@ async function gather(
   const { command } = request;
   await printResult(context, { guest, command, exit: status, stdout, stderr }, () => "");
   return status;
-}
-
-async function textOf(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString("utf8");
 }

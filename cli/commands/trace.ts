@@ -9,6 +9,7 @@ import { parseTraceLine } from "../../kernel/guest/trace/line.ts";
 import { PacketStory, type TraceEvent } from "../../kernel/guest/trace/packets.ts";
 import { NO_EVENT, READY, TRACEFS, traceScript, WITHOUT } from "../../kernel/guest/trace/script.ts";
 import type { RunningLab } from "../../lab/api.ts";
+import { textOf } from "../attach.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, say } from "../context.ts";
 import { traceLine } from "../render/trace.ts";
@@ -42,7 +43,7 @@ export async function run(context: Context, words: Words): Promise<number> {
       if (enough === true || signal.aborted) return 0;
       const missing = enough ?? (code === NO_SUCH_PROGRAM ? "sh" : undefined);
       throw missing === undefined
-        ? new LabError("GUEST_FAILED", `the trace of ${guest} ended: ${await errors}`)
+        ? new LabError("GUEST_FAILED", `the trace of ${guest} ended: ${(await errors).trim()}`)
         : await whatIsMissing(lab, guest, missing);
     })();
     return await Promise.race([trace, longAfter(signal)]);
@@ -131,10 +132,4 @@ async function whatIsMissing(lab: RunningLab, guest: string, what: string): Prom
   return new LabError("NO_TOOL", `${guest} can't be traced without ${what} (image ${image})`, {
     hint: "trace needs a shell, mount, umount, mkdir, rmdir, cat and grep, and root: the image `base` has all",
   });
-}
-
-async function textOf(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  let text = "";
-  for await (const chunk of stream) text += chunk.toString();
-  return text.trim();
 }
