@@ -8,6 +8,7 @@ import { parseBytes, parseDurationNs } from "../../base/units.ts";
 import type { CaptureRequest, RunningLab } from "../../lab/api.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, printResult, say } from "../context.ts";
+import { countOption, parseCount, parsedOption } from "../option-values.ts";
 import { findLab } from "../targets.ts";
 
 /** How often it is looked whether the capture is still there. */
@@ -15,7 +16,7 @@ const LOOK_MS = 500;
 
 export async function run(context: Context, words: Words): Promise<number> {
   const request = requestOf(words, context);
-  const forNs = parsed(words, "for", parseDurationNs);
+  const forNs = parsedOption(words, "for", parseDurationNs, "for instance `30s`");
   await using lab = await findLab(context, optionValue(words, "lab"));
   context.cleansUpWhenInterrupted();
   const { capture, path } = await lab.startCapture(request);
@@ -54,9 +55,14 @@ function requestOf(words: Words, context: Context): CaptureRequest {
   }
   const file = write === undefined || write === "-" ? null : resolve(write);
   const filter = optionValue(words, "filter");
-  const snapLength = parsed(words, "snaplen", parseCount);
-  const rotateBytes = parsed(words, "rotate", (text) => parseBytes(text) ?? parseCount(text));
-  const keepFiles = parsed(words, "keep", parseCount);
+  const snapLength = countOption(words, "snaplen");
+  const rotateBytes = parsedOption(
+    words,
+    "rotate",
+    (text) => parseBytes(text) ?? parseCount(text),
+    "for instance `100M`",
+  );
+  const keepFiles = countOption(words, "keep");
   if (file === null && rotateBytes !== undefined) {
     throw new LabError("USAGE", "--rotate needs -w FILE");
   }
@@ -72,21 +78,6 @@ function requestOf(words: Words, context: Context): CaptureRequest {
     ...(rotateBytes === undefined ? {} : { rotateBytes }),
     ...(keepFiles === undefined ? {} : { keepFiles }),
   };
-}
-
-const parseCount = (text: string): number | undefined =>
-  /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;
-
-function parsed(
-  words: Words,
-  option: string,
-  parse: (text: string) => number | undefined,
-): number | undefined {
-  const text = optionValue(words, option);
-  if (text === undefined) return undefined;
-  const value = parse(text);
-  if (value === undefined) throw new LabError("USAGE", `\`${text}\` is no value for --${option}`);
-  return value;
 }
 
 async function passOn(context: Context, path: string): Promise<void> {

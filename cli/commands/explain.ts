@@ -2,8 +2,9 @@
 
 import { LabError } from "../../base/errors.ts";
 import type { ExplainRequest } from "../../lab/api.ts";
-import { optionValue, type Words } from "../command.ts";
+import type { Words } from "../command.ts";
 import { type Context, printResult } from "../context.ts";
+import { countOption } from "../option-values.ts";
 import { explanationText } from "../render/explanation.ts";
 import { findGuests, splitGuest } from "../targets.ts";
 
@@ -26,8 +27,8 @@ export async function run(context: Context, words: Words): Promise<number> {
 
 function probeOf(words: Words): ExplainRequest["probe"] {
   const given = (["tcp", "udp"] as const).flatMap((kind) => {
-    const value = optionValue(words, kind);
-    return value === undefined ? [] : [{ kind, port: portOf(kind, value) }];
+    const port = countOption(words, kind, 65_535);
+    return port === undefined ? [] : [{ kind, port }];
   });
   if (given.length > 1) {
     throw new LabError("USAGE", "--tcp and --udp do not go together", {
@@ -35,10 +36,4 @@ function probeOf(words: Words): ExplainRequest["probe"] {
     });
   }
   return given[0] ?? { kind: "icmp" };
-}
-
-function portOf(kind: string, value: string): number {
-  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  if (port >= 1 && port <= 65_535) return port;
-  throw new LabError("USAGE", `--${kind} ${value}: this is no port`, { hint: "1 to 65535" });
 }

@@ -6,6 +6,7 @@ import { LabError, messageOf } from "../../base/errors.ts";
 import type { Grade } from "../../lab/grading/grades.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, printResult } from "../context.ts";
+import { countOption } from "../option-values.ts";
 import { gradesCsv, gradesText } from "../render/grades.ts";
 import { gradeHtml, gradesHtml, pageNames } from "../render/grades-html.ts";
 
@@ -16,7 +17,7 @@ export async function run(context: Context, words: Words): Promise<number> {
       hint: "DIR holds a folder or a file for each student",
     });
   }
-  const jobs = jobsOf(optionValue(words, "jobs"));
+  const jobs = countOption(words, "jobs", 999);
   context.cleansUpWhenInterrupted();
   using progress = await context.showProgress();
   const grades = await context.engine.gradeAll({
@@ -53,14 +54,6 @@ export async function run(context: Context, words: Words): Promise<number> {
 
 const gradeLine = ({ submission, state, points, of, seconds }: Grade): string =>
   `${submission}: ${state === "failed" ? "failed" : `${points} of ${of}`} (${seconds} s)`;
-
-function jobsOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
-  throw new LabError("USAGE", `\`--jobs ${text}\` is not a number of labs`, {
-    hint: "write for instance `--jobs 4`",
-  });
-}
 
 async function makeFolder(folder: string): Promise<void> {
   try {

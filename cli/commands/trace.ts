@@ -12,6 +12,7 @@ import type { RunningLab } from "../../lab/api.ts";
 import { textOf } from "../attach.ts";
 import { optionValue, type Words } from "../command.ts";
 import { type Context, say } from "../context.ts";
+import { countOption } from "../option-values.ts";
 import { traceLine } from "../render/trace.ts";
 import { findGuest } from "../targets.ts";
 
@@ -22,7 +23,7 @@ const LAST_WORDS_MS = 3_000;
 
 export async function run(context: Context, words: Words): Promise<number> {
   const kinds = kindsOf(optionValue(words, "only"));
-  const most = countOf(optionValue(words, "count"));
+  const most = countOption(words, "count") ?? Number.POSITIVE_INFINITY;
   const { lab, guest } = await findGuest(context, words);
   await using _lab = lab;
   context.cleansUpWhenInterrupted();
@@ -63,12 +64,6 @@ async function longAfter(signal: AbortSignal): Promise<number> {
 function kindsOf(list: string | undefined): ReadonlySet<TraceKind> {
   const words = list?.split(",");
   return new Set(TRACE_KINDS.filter((kind) => words === undefined || words.includes(kind)));
-}
-
-function countOf(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY;
-  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text);
-  throw new LabError("USAGE", `\`${text}\` is no value for --count`, { hint: "it is a number" });
 }
 
 interface Wanted {

@@ -108,9 +108,12 @@ describe("captures, read by tshark", function () {
     const data = noise(MIB, 2);
     await house.json(0, "link", "set", "rough", "loss=2%", "delay=2ms", "rate=50Mbit", "queue=5");
     const before = await passed("rough");
+    const within: (readonly [Counted, Counted])[] = [];
     await capture(["rough", "-w", file("rough")], async () => {
+      within.push(await passed("rough"));
       await send(data, "10.0.1.2");
       await connectionsAreOver();
+      within.push(await passed("rough"));
     });
     const after = await passed("rough");
     const fields = ["frame.interface_name", "frame.comment"] as const;
@@ -120,12 +123,18 @@ describe("captures, read by tshark", function () {
       frames.filter((one) => one["frame.interface_name"] === end && one["frame.comment"] === fate)
         .length;
     ["a:eth1", "b:eth1"].forEach((end, index) => {
-      const drops = (reason: string) =>
-        (after[index]!.drops[reason] ?? 0) - (before[index]!.drops[reason] ?? 0);
-      expect([count(end, "lost"), count(end, "queue full")]).to.deep.equal([
-        drops("loss"),
-        drops("queue-full"),
-      ]);
+      const drops = (reason: string, [from, to]: readonly (readonly Counted[])[]) =>
+        (to?.[index]?.drops[reason] ?? 0) - (from?.[index]?.drops[reason] ?? 0);
+      // now and then a guest asks for its neighbour's address just before or after
+      for (const [fate, reason] of [
+        ["lost", "loss"],
+        ["queue full", "queue-full"],
+      ] as const) {
+        expect(count(end, fate), `${fate} at ${end}`).to.be.within(
+          drops(reason, within),
+          drops(reason, [before, after]),
+        );
+      }
     });
     expect(count("a:eth1", "lost")).to.be.greaterThan(0);
     expect(count("a:eth1", "queue full")).to.be.greaterThan(0);

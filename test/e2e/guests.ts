@@ -49,9 +49,15 @@ type SpecChanges = Partial<Omit<GuestSpec, "setup">> & { readonly setup?: Partia
 
 /** A scratch folder, and guests in it; `check` ends a test file. */
 export class Guests {
-  readonly folder = mkdtempSync(join(tmpdir(), "uml-e2e-"));
+  #folder: string | undefined;
   readonly #records: ProcessRecord[] = [];
   readonly #memoryBefore = ownSharedMemory();
+
+  /** Made when it is asked for: suites that are described and not run leave none. */
+  get folder(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), "uml-e2e-"));
+    return this.#folder;
+  }
 
   async boot(
     name: string,
