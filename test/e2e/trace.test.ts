@@ -130,6 +130,34 @@ describe("trace", function () {
     expect(error?.packet).to.equal(drop("IP_INHDR")?.packet);
   });
 
+  for (const [family, address, receiver] of [
+    ["IPv4", "10.0.1.1", /^(__udp4_lib|udp)_rcv$/],
+    ["IPv6", "2001:db8::1", /^(__udp6_lib|udpv6)_rcv$/],
+  ] as const) {
+    it(`tells of UDP over ${family} that nobody listens for`, async () => {
+      const addresses = async (verb: "add" | "del") => {
+        await house.sh("r1", `ip address ${verb} 2001:db8::1/64 dev eth0 nodad`);
+        await house.sh("alice", `ip address ${verb} 2001:db8::a/64 dev eth0 nodad`);
+      };
+      await addresses("add");
+      try {
+        const running = await trace("r1", "--only", "drop,icmp");
+        await house.sh("alice", `traceroute -n -q 1 -m 1 ${address}`);
+        const isSought = ({ protocol, reason }: TraceEvent) =>
+          protocol === family && reason === "NO_SOCKET";
+        await eventually("a drop", async () => running.events.some(isSought));
+        await stop(running);
+        expect(running.events.find(isSought)?.function).to.match(receiver);
+        // the kernel has an event for errors of ICMP, and none for those of ICMPv6
+        const error = running.events.find(({ what }) => what === "icmp sent");
+        if (family === "IPv6") expect(error).to.equal(undefined);
+        else expect(error).to.include({ type: 3, code: 3 });
+      } finally {
+        await addresses("del");
+      }
+    });
+  }
+
   it("shows TCP's states, and what comes to a socket", async () => {
     const running = await trace("bob", "--only", "tcp,deliver");
     expect(await house.transfer("echo word", ["alice", "bob"], "10.0.2.10", "cat")).to.equal(
