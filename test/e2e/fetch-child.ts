@@ -1,10 +1,11 @@
 /**
  * Run by fetch.test.ts as a process of its own: ensures each thing named (`kernel`, `image:base`,
- * `tool:tcc`, `kernel-configuration`) at once, prints a line `progress …` for each step and a line of JSON at the end.
+ * `tool:tcc`, `kernel-configuration`, `kernel-build`) at once, prints a line `progress …` for each step and a line of JSON
+ * at the end.
  */
 
 import { LabError, messageOf } from "../../base/errors.ts";
-import { configureKernel } from "../../kernel/build/build-kernel.ts";
+import { buildKernel, configureKernel } from "../../kernel/build/build-kernel.ts";
 import { ensureImage } from "../../kernel/images.ts";
 import { ensureKernel } from "../../kernel/kernels.ts";
 import type { EnsureOptions } from "../../kernel/progress.ts";
@@ -25,6 +26,7 @@ const options: EnsureOptions = {
 function ensure(thing: string): Promise<unknown> {
   const [kind, name] = thing.split(/:(.*)/);
   if (kind === "kernel-configuration") return configureKernel(options);
+  if (kind === "kernel-build") return buildKernel(options);
   if (kind === "kernel") return ensureKernel("debian", options);
   if (kind === "image") return ensureImage(name ?? "", options);
   return ensureTool(name as ToolName, options);
