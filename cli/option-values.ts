@@ -21,7 +21,11 @@ export function parsedOption<Value>(
 }
 
 /** An option that counts something: 1 to `most`. Throws USAGE. */
-export function countOption(words: Words, option: string, most = 999_999_999): number | undefined {
+export function countOption(
+  words: Words,
+  option: string,
+  most = 9_999_999_999,
+): number | undefined {
   const parse = (text: string): number | undefined => {
     const count = parseCount(text);
     return count === undefined || count > most ? undefined : count;
@@ -29,6 +33,6 @@ export function countOption(words: Words, option: string, most = 999_999_999): n
   return parsedOption(words, option, parse, `a number from 1 to ${most}`);
 }
 
-/** A decimal number from 1 on, of at most nine digits. */
+/** A decimal number from 1 on, of at most ten digits. */
 export const parseCount = (text: string): number | undefined =>
-  /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+  /^[1-9]\d{0,9}$/.test(text) ? Number(text) : undefined;

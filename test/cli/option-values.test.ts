@@ -17,6 +17,11 @@ describe("the value of an option", () => {
     expect(countOption(given({ jobs: "999" }), "jobs", 999)).to.equal(999);
   });
 
+  it("is a count of up to ten digits where nothing else bounds it", () => {
+    expect(countOption(given({ snaplen: "4294967295" }), "snaplen")).to.equal(4_294_967_295);
+    expect(() => countOption(given({ snaplen: "10000000000" }), "snaplen")).to.throw(LabError);
+  });
+
   for (const text of ["0", "-1", "1000", "4.0", "07", "4x", "", " 4", "1e2"]) {
     it(`is no count: \`${text}\``, () => {
       const refused = (): unknown => countOption(given({ jobs: text }), "jobs", 999);
